@@ -1,0 +1,1 @@
+"""Scheduled maintenance flows: thin `@flow` wrappers around `cognition.services`."""
