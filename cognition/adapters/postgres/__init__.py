@@ -1,0 +1,1 @@
+"""The L2 layer, the ledger and the leases, on PostgreSQL."""

@@ -1,0 +1,1 @@
+"""LLM providers and prices, through pydantic-ai and genai-prices."""

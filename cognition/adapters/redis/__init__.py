@@ -1,0 +1,1 @@
+"""The L1 layer and its leases, on Redis or Valkey."""

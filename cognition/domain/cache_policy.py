@@ -1,0 +1,111 @@
+"""What may be looked up and stored, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from cognition.errors import ConfigurationError
+
+from .entry import Layer
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+
+CacheMode = Literal["use", "refresh", "bypass", "only"]
+
+_MODES: tuple[CacheMode, ...] = ("use", "refresh", "bypass", "only")
+
+# An answer is finished when the model stopped by itself or asked for a tool; "length", "content_filter" and "error" are
+# broken answers that must not be repeated to others.
+_FINISHED = frozenset({"stop", "tool_call"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """How one call uses the cache.
+
+    Attributes:
+        mode: `use` looks up and stores; `refresh` asks the provider and stores; `bypass` does neither; `only` never asks
+            the provider and raises `OnlyCachedMiss` instead.
+        l1_ttl: Life of an entry in L1 (Redis).
+        l2_ttl: Life of an entry in L2 (PostgreSQL).
+        l3_ttl: Life of an entry in L3 (semantic).
+        jitter: Share by which each life is shortened or lengthened at random, so that entries stored together do not all
+            expire together; 0.1 is ±10 %.
+        max_entry_bytes: Encoded answers larger than this are not stored.
+    """
+
+    mode: CacheMode = "use"
+    l1_ttl: timedelta = timedelta(minutes=5)
+    l2_ttl: timedelta = timedelta(hours=1)
+    l3_ttl: timedelta = timedelta(hours=24)
+    jitter: float = 0.1
+    max_entry_bytes: int = 1_048_576
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: A mode, life, jitter or size is out of range.
+        """
+        if self.mode not in _MODES:
+            raise ConfigurationError(f"The cache mode {self.mode!r} is unknown; write one of {', '.join(_MODES)}.")
+        if min(self.l1_ttl, self.l2_ttl, self.l3_ttl) <= timedelta(0):
+            raise ConfigurationError("Each ttl of a CachePolicy must be longer than zero; use mode='bypass' to store nothing.")
+        if not 0 <= self.jitter < 1:
+            raise ConfigurationError(f"The jitter {self.jitter} of a CachePolicy must be at least 0 and below 1.")
+        if self.max_entry_bytes <= 0:
+            raise ConfigurationError("The max_entry_bytes of a CachePolicy must be above zero.")
+
+    @property
+    def may_look_up(self) -> bool:
+        """Whether a stored answer may be given."""
+        return self.mode in {"use", "only"}
+
+    @property
+    def may_store(self) -> bool:
+        """Whether a new answer may be kept."""
+        return self.mode in {"use", "refresh"}
+
+    def life(self, layer: Layer, random_share: float) -> timedelta:
+        """Return how long an entry stored now lives in a layer.
+
+        Args:
+            layer: L1, L2 or L3.
+            random_share: A number in [0, 1): the caller's random draw, spread over ±`jitter`.
+        """
+        ttl = {Layer.L1: self.l1_ttl, Layer.L2: self.l2_ttl, Layer.L3: self.l3_ttl}[layer]
+        return ttl * (1 + self.jitter * (2 * random_share - 1))
+
+
+def policy_of(cache: CachePolicy | CacheMode, default: CachePolicy) -> CachePolicy:
+    """Return the policy of one call: a whole policy, or the default one in another mode."""
+    if isinstance(cache, CachePolicy):
+        return cache
+    if cache == default.mode:
+        return default
+    return CachePolicy(
+        mode=cache,
+        l1_ttl=default.l1_ttl,
+        l2_ttl=default.l2_ttl,
+        l3_ttl=default.l3_ttl,
+        jitter=default.jitter,
+        max_entry_bytes=default.max_entry_bytes,
+    )
+
+
+def refusal_to_store(response: ModelResponse) -> str | None:
+    """Return why an answer must not be kept, or None when it may be.
+
+    An answer is kept only if it is finished and not empty; whether it fits the output type is decided before, and its size
+    after encoding.
+    """
+    if response.finish_reason is not None and response.finish_reason not in _FINISHED:
+        return f"finish reason {response.finish_reason}"
+    if response.finish_reason is None:
+        return "no finish reason"
+    if not (response.text or "").strip() and not response.tool_calls and not response.files:
+        return "empty answer"
+    return None

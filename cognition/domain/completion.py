@@ -1,0 +1,170 @@
+"""What is asked, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Generic
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.usage import RequestUsage
+from typing_extensions import TypeVar
+
+from cognition.errors import ConfigurationError
+
+from .attribution import Attribution
+from .entry import Layer
+from .output import TEXT, OutputType
+
+OutputT = TypeVar("OutputT", default=str)
+
+Prompt = str | Sequence[ModelMessage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """How to reach and pay a provider; unset fields are taken from the provider SDK's own environment variables.
+
+    Attributes:
+        api_key: The secret key; never shown, never part of a cache key.
+        base_url: Address of an OpenAI-compatible server; part of the cache key, for two servers may answer differently.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """One question to one model: everything that can change the answer, and how to read it.
+
+    Attributes:
+        prompt: A text, or pydantic-ai messages that end with a request.
+        model: `provider:model` as pydantic-ai names them.
+        tenant: Whose call it is; no tenant ever sees another's answers.
+        namespace: The group of entries it belongs to.
+        instructions: The system prompt, or None.
+        settings: pydantic-ai model settings, such as temperature.
+        output: How the answer is asked for and read.
+        parameters: Tools and output modes as an Agent asked for them; by default those of `output`.
+        credentials: How to reach the provider.
+    """
+
+    prompt: Prompt
+    model: str
+    tenant: str = "default"
+    namespace: str = "default"
+    instructions: str | None = None
+    settings: Mapping[str, Any] | None = None
+    output: OutputType = TEXT
+    parameters: ModelRequestParameters | None = None
+    credentials: Credentials = Credentials()
+
+    def __post_init__(self) -> None:
+        """Refuse what no provider could answer.
+
+        Raises:
+            ConfigurationError: The prompt is empty or of a wrong type, or the model's name lacks its provider.
+        """
+        if isinstance(self.prompt, str):
+            if not self.prompt.strip():
+                raise ConfigurationError("The prompt is empty; pass a text or a list of pydantic-ai messages.")
+        else:
+            _check_messages(self.prompt)
+        provider, colon, name = self.model.partition(":")
+        if not (provider and colon and name):
+            raise ConfigurationError(f"The model {self.model!r} names no provider; write it as 'provider:model', such as 'openai:gpt-5-mini'.")
+        if not self.tenant or not self.namespace:
+            raise ConfigurationError("The tenant and the namespace must not be empty; leave them out to use 'default'.")
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider, the part of `model` before the colon."""
+        return self.model.partition(":")[0]
+
+    @property
+    def messages(self) -> list[ModelMessage]:
+        """The conversation as pydantic-ai messages."""
+        if isinstance(self.prompt, str):
+            return [ModelRequest(parts=[UserPromptPart(self.prompt)])]
+        return list(self.prompt)
+
+    @property
+    def request_parameters(self) -> ModelRequestParameters:
+        """Tools and output modes that the provider is told."""
+        return self.parameters or self.output.parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion(Generic[OutputT]):
+    """An answer, and where it came from.
+
+    Attributes:
+        output: The answer as the type that was asked for.
+        response: The provider's whole answer.
+        layer: `l1`, `l2`, `l3` or `provider`.
+        request_id: Identifies this call, also in the ledger.
+        model: The model that answered.
+        requested_model: The model that was asked for.
+        usage: Tokens of the call that produced the answer.
+        cost_usd: What this call cost: zero for a cache hit, None when the price is unknown.
+        saved_usd: What the call would have cost now, had it not been cached; zero for a provider's answer, None when unknown.
+        latency: How long the caller waited.
+        age: How old a cached answer is; None for a provider's.
+        similarity: Cosine similarity of a semantic hit, 1 is identical; None for other layers.
+        stale: Whether the answer was past its life.
+        attempts: How often the provider was asked, the first time included; zero for a cache hit.
+    """
+
+    output: OutputT
+    response: ModelResponse
+    layer: Layer
+    request_id: str
+    model: str
+    requested_model: str
+    cost_usd: Decimal | None
+    saved_usd: Decimal | None
+    latency: timedelta
+    age: timedelta | None = None
+    similarity: float | None = None
+    stale: bool = False
+    attempts: int = 0
+
+    @property
+    def text(self) -> str:
+        """The answer's text; empty when the model answered only by tool calls."""
+        return self.response.text or ""
+
+    @property
+    def usage(self) -> RequestUsage:
+        """Tokens of the call that produced the answer."""
+        return self.response.usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request together with what does not change its answer.
+
+    Attributes:
+        request: The question.
+        attribution: Who it is booked to.
+        request_id: Identifies this call.
+    """
+
+    request: CompletionRequest
+    attribution: Attribution
+    request_id: str
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, Sequence) or not messages:
+        kind = type(messages).__name__
+        raise ConfigurationError(f"The prompt is {'an empty list' if kind in {'list', 'tuple'} else kind}; pass a text or a list of pydantic-ai messages.")
+    wrong = next((m for m in messages if not isinstance(m, ModelRequest | ModelResponse)), None)  # pyright: ignore[reportUnknownVariableType]
+    if wrong is not None:
+        raise ConfigurationError(f"The prompt holds a {type(wrong).__name__}; pass a text or a list of pydantic-ai messages.")
+    if not isinstance(messages[-1], ModelRequest):
+        raise ConfigurationError("The last message of the prompt is the model's own; end the list with a ModelRequest.")

@@ -1,0 +1,136 @@
+"""A cached answer and what a look-up found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic_ai.messages import ModelResponse
+
+
+class Layer(StrEnum):
+    """Where an answer came from, fastest first."""
+
+    L1 = "l1"
+    L2 = "l2"
+    L3 = "l3"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an entry lives in every layer.
+
+    Attributes:
+        tenant: Whose entry it is; already part of the key, repeated so that stores can filter and index by it.
+        namespace: The group that is invalidated together.
+        key: The exact key, 32 bytes.
+        scope_key: Inside which a similar prompt may answer, 32 bytes.
+    """
+
+    tenant: str
+    namespace: str
+    key: bytes
+    scope_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEntry:
+    """An answer as every layer keeps it.
+
+    Attributes:
+        key: The exact key in hexadecimal; a value found under another key is foreign and counts as corrupt.
+        generation: Generation of the namespace in which it was stored.
+        model: The model that answered, as `provider:model`.
+        requested_model: The model that was asked for; another one after a fallback.
+        response: The provider's answer.
+        cost_usd: What the call cost, None when the price was unknown.
+        created_at: When the provider answered; copies in faster layers keep it.
+        expires_at: End of this copy's life; a copy never outlives the one it was made from.
+        request_id: The call that produced it.
+        tags: Labels for `invalidate(tag=...)`.
+    """
+
+    key: str
+    generation: int
+    model: str
+    requested_model: str
+    response: ModelResponse
+    cost_usd: Decimal | None
+    created_at: datetime
+    expires_at: datetime
+    request_id: str
+    tags: tuple[str, ...] = ()
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether the entry may still answer."""
+        return now < self.expires_at
+
+    def expiring_at(self, when: datetime) -> CacheEntry:
+        """Return a copy that ends at a given time, or earlier when this one does: a copy never prolongs a life."""
+        return self if when >= self.expires_at else replace(self, expires_at=when)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one store holds under an address.
+
+    Attributes:
+        entry: The entry, or None.
+        generation: The namespace's generation as far as the store knows it.
+        corrupt: Whether an unreadable or foreign value was found and removed.
+    """
+
+    entry: CacheEntry | None = None
+    generation: int | None = None
+    corrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A layer may answer."""
+
+    layer: Layer
+    entry: CacheEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No layer may answer.
+
+    Attributes:
+        generation: The namespace's generation when it was looked up; an answer stored under an older one is refused.
+    """
+
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """The policy forbade to look."""
+
+
+LookUp = Hit | Miss | Bypass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which entries a caller declares wrong. Conditions that are set must all hold; at least one must be set.
+
+    Attributes:
+        tenant: Whose entries.
+        namespace: All of one namespace, or None for every namespace.
+        model: All answers of one model, as `provider:model`.
+        tag: All entries that carry a tag.
+        key: One exact request.
+        created_before: All answers older than a time.
+    """
+
+    tenant: str
+    namespace: str | None = None
+    model: str | None = None
+    tag: str | None = None
+    key: bytes | None = None
+    created_before: datetime | None = None

@@ -1,0 +1,47 @@
+"""Money: exact decimals, rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+
+_NANO_DOLLAR = Decimal("0.000000001")
+
+
+def to_usd(amount: Decimal) -> Decimal:
+    """Return an amount rounded half up to nine places, as `NUMERIC(20,9)` keeps it."""
+    return amount.quantize(_NANO_DOLLAR, rounding=ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a call cost, and how that was computed.
+
+    Attributes:
+        usd: The amount in US dollars, nine places.
+        source: Where the price came from: `genai-prices`, `override`, or `cache` for a hit.
+        version: Version of that source.
+        rates: The rates used, in US dollars per million tokens, by kind of token.
+    """
+
+    usd: Decimal
+    source: str
+    version: str
+    rates: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A price that overrides the public one.
+
+    Attributes:
+        input_per_million: US dollars for a million prompt tokens.
+        output_per_million: US dollars for a million answer tokens.
+        cached_input_per_million: US dollars for a million prompt tokens read from the provider's own cache; by default
+            the input price.
+    """
+
+    input_per_million: Decimal
+    output_per_million: Decimal
+    cached_input_per_million: Decimal | None = None

@@ -1,0 +1,149 @@
+"""What happened, as frozen facts; metrics, logs, spans and run summaries are observers of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cognition.domain.completion import Call, Completion
+from cognition.domain.entry import Address, Layer
+
+_log = logging.getLogger("cognition")
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """One layer was asked.
+
+    Attributes:
+        address: Where it was looked up.
+        model: For which model.
+        layer: In which layer.
+        outcome: `hit`, `miss` or `corrupt`.
+    """
+
+    address: Address
+    model: str
+    layer: Layer
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An answer was written to a layer."""
+
+    address: Address
+    model: str
+    layer: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """An answer was not kept, and why."""
+
+    address: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidated:
+    """A caller declared entries wrong; how many each layer dropped."""
+
+    tenant: str
+    namespace: str | None
+    dropped: tuple[tuple[Layer, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A store failed and is left alone until it answers again."""
+
+    store: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """A store that had failed answers again."""
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """An attempt failed and another one follows after a wait."""
+
+    call: Call
+    attempt: int
+    wait_seconds: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A caller got an answer."""
+
+    call: Call
+    completion: Completion[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A caller got an error."""
+
+    call: Call
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDelayed:
+    """Ledger rows could not be written yet and wait in memory."""
+
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDropped:
+    """So many ledger rows waited in memory that the oldest were given up."""
+
+    rows: int
+
+
+Event = (
+    LookedUp
+    | Stored
+    | NotStored
+    | Invalidated
+    | StoreFailed
+    | StoreRecovered
+    | RetryScheduled
+    | Answered
+    | Failed
+    | LedgerDelayed
+    | LedgerDropped
+)
+Observer = Callable[[Event], None]
+Emit = Callable[[Event], None]
+
+
+class Observers:
+    """Passes each event to every observer; a failing observer never fails the call it observes."""
+
+    def __init__(self, *observers: Observer) -> None:
+        """Start with some observers."""
+        self._observers = observers
+
+    def add(self, observer: Observer) -> None:
+        """Let one more observer see all later events."""
+        self._observers = (*self._observers, observer)
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("An observer failed on %s.", type(event).__name__)

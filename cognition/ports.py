@@ -1,0 +1,212 @@
+"""What the engine needs from the outside world, grouped by who needs it.
+
+Stores are synchronous and safe to use from any thread; the provider is asynchronous and lives on the owner loop. Every
+store raises `CacheUnavailable` when it does not answer, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.usage import RequestUsage
+
+from cognition.domain.completion import CompletionRequest
+from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
+from cognition.domain.ledger import LayerStats, LedgerBatch, ReportLine, ReportQuery
+from cognition.domain.pricing import Cost
+
+Clock = Callable[[], datetime]
+"""Returns the present time, with a time zone."""
+
+
+# -- the layered cache ------------------------------------------------------------------------------------------------
+
+
+class EntryStore(Protocol):
+    """One exact layer of the cache."""
+
+    @property
+    def layer(self) -> Layer:
+        """Which layer it is."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the store in messages: `redis`, `postgres`, `memory`."""
+        ...
+
+    def get(self, address: Address) -> Found:
+        """Return what is held under an address; unreadable and foreign values are removed and reported as corrupt."""
+        ...
+
+    def get_many(self, addresses: Sequence[Address]) -> list[Found]:
+        """Return what is held under each address, in order, with one round trip for all."""
+        ...
+
+    def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
+        """Keep entries, replacing older ones; return how many were kept.
+
+        An entry whose generation is older than the namespace's is refused: it was invalidated on its way here.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...
+
+
+class FastStore(EntryStore, Protocol):
+    """L1: may lose anything at any time."""
+
+    def forget(self, tenant: str, generations: Mapping[str, int], addresses: Sequence[Address]) -> int:
+        """Make entries of older generations unreachable and drop some addresses; return how many of those were held.
+
+        Args:
+            tenant: Whose namespaces.
+            generations: The new generation of each namespace.
+            addresses: Entries that are known to have been invalidated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What an invalidation removed from L2.
+
+    Attributes:
+        addresses: The entries removed.
+        generations: The new generation of each namespace concerned.
+    """
+
+    addresses: Sequence[Address] = ()
+    generations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class DurableStore(EntryStore, Protocol):
+    """L2: the layer that decides what is valid."""
+
+    def invalidate(self, selection: Selection) -> Dropped:
+        """Remove the selected entries and raise the generation of their namespaces, in one transaction."""
+        ...
+
+    def purge(self, now: datetime, limit: int) -> int:
+        """Delete up to `limit` expired entries; return how many."""
+        ...
+
+
+# -- single flight ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """Who holds a lease and what its last holder left.
+
+    Attributes:
+        holder: Token of the present holder, or None.
+        outcome_of: Token of the holder that left an outcome, or None.
+        outcome: What it left.
+    """
+
+    holder: str | None = None
+    outcome_of: str | None = None
+    outcome: bytes | None = None
+
+
+class LeaseStore(Protocol):
+    """Lets one process at a time work on an address, and hands its result to those who wait."""
+
+    @property
+    def name(self) -> str:
+        """Name of the store in messages."""
+        ...
+
+    def acquire(self, address: Address, token: str, seconds: float) -> str:
+        """Take the lease if it is free; return the token of whoever holds it now."""
+        ...
+
+    def renew(self, address: Address, token: str, seconds: float) -> bool:
+        """Prolong one's own lease; return whether it was still held."""
+        ...
+
+    def release(self, address: Address, token: str, outcome: bytes | None, seconds: float) -> None:
+        """Give one's own lease back, leaving an outcome for those who wait, readable for some seconds."""
+        ...
+
+    def view(self, address: Address) -> LeaseView:
+        """Return who holds the lease and what was left."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...
+
+
+# -- cost control -----------------------------------------------------------------------------------------------------
+
+
+class Prices(Protocol):
+    """Knows what tokens cost."""
+
+    def cost_of(self, model: str, usage: RequestUsage, at: datetime) -> Cost | None:
+        """Return what a call cost at a time, or None when the model's price is unknown.
+
+        Args:
+            model: `provider:model`.
+            usage: Tokens of the call.
+            at: When it was made; prices change.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """Keeps every attempt and every hit."""
+
+    @property
+    def name(self) -> str:
+        """Name of the store in messages."""
+        ...
+
+    def record(self, batch: LedgerBatch) -> None:
+        """Write a batch in one transaction; rows that already stand there are skipped.
+
+        Raises:
+            CacheUnavailable: The store did not answer; the same batch may be written again.
+            LedgerConflict: A row with other contents already stands under the same call key and attempt.
+        """
+        ...
+
+    def report(self, query: ReportQuery) -> list[ReportLine]:
+        """Return sums over the ledger, dearest group first."""
+        ...
+
+    def stats(self, tenant: str, window: timedelta, now: datetime) -> list[LayerStats]:
+        """Return how each layer served during a window that ends now."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...
+
+
+# -- completion -------------------------------------------------------------------------------------------------------
+
+
+class Provider(Protocol):
+    """Asks a model; lives on the owner loop."""
+
+    async def ask(self, request: CompletionRequest) -> ModelResponse:
+        """Return the model's answer.
+
+        Raises:
+            ProviderError: Whatever went wrong, translated; the model's own client makes no retries.
+            ConfigurationError: The model, key or address cannot be right.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections and local models."""
+        ...

@@ -1,0 +1,1 @@
+"""One resilience pattern a file."""

@@ -1,0 +1,1 @@
+"""Orchestration against ports; what happens in which order."""
