@@ -48,7 +48,7 @@ check: $(STAMP) ## Lint, format, types, import contracts, sizes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m tests.architecture.sizes
 
 fix: $(STAMP) ## Repair what lint and format can repair

@@ -1,0 +1,1 @@
+"""Prefect blocks, `llm_task` and run-context attribution: thin shells over the engine `cognition`."""

@@ -1,0 +1,108 @@
+"""The built wheel holds the four packages and works without the source."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {
+    "cognition": ROOT / "cognition",
+    "cognition_blocks": ROOT / "blocks" / "cognition_blocks",
+    "cognition_flows": ROOT / "flows" / "cognition_flows",
+    "cognition_migrations": ROOT / "migrations" / "cognition_migrations",
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel with the installed build backend, so without a network."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel in a new environment that borrows our dependencies but not our source.
+
+    A folder named by a .pth file is searched like any other, but the .pth files in it are not read: the editable
+    install of this repository, which is one, stays invisible.
+    """
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.EnvBuilder(symlinks=True).create(folder)
+    site_packages = Path(sysconfig.get_path("purelib", scheme="venv", vars={"base": str(folder)}))
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    interpreter = folder / "bin" / "python"
+    command = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", str(interpreter)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    return interpreter
+
+
+def run(python: Path, program: str) -> str:
+    """Run a program in the new environment, away from the repository, and return what it printed."""
+    done = subprocess.run([python, "-I", "-c", program], cwd=python.parent, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_wheel_holds_every_file_of_the_four_packages_and_no_other(wheel: Path) -> None:
+    """Lua, SQL and py.typed files travel with the code; tests and benchmarks do not."""
+    expected = {
+        f"{package}/{path.relative_to(folder).as_posix()}"
+        for package, folder in PACKAGES.items()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    assert expected == packed
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_package_is_imported_from_the_wheel(python: Path, package: str) -> None:
+    """Every package can be imported where only the wheel is installed."""
+    place = run(python, f"import {package}; print({package}.__file__)")
+
+    assert Path(place).is_relative_to(python.parent.parent)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_package_says_that_it_is_typed(wheel: Path, package: str) -> None:
+    """Type checkers of users read our annotations."""
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"{package}/py.typed" in archive.namelist()
+
+
+def test_prefect_finds_the_blocks(python: Path) -> None:
+    """Prefect loads the collection by its entry point, which registers the block types."""
+    program = "from prefect.plugins import load_prefect_collections; print(*load_prefect_collections())"
+
+    assert "cognition" in run(python, program).split()
+
+
+def test_the_command_line_is_installed(python: Path) -> None:
+    """The script `cognition` starts and explains itself."""
+    script = python.with_name("cognition")
+
+    done = subprocess.run([script, "--help"], cwd=python.parent, check=True, capture_output=True, text=True)
+
+    assert "demo" in done.stdout
+
+
+def test_the_schema_revisions_are_found(python: Path) -> None:
+    """Alembic finds its scripts in the installed package, by the name the engine gives it."""
+    program = (
+        "from alembic.config import Config; from alembic.script import ScriptDirectory; config = Config();"
+        " config.set_main_option('script_location', 'cognition_migrations:');"
+        " print(*ScriptDirectory.from_config(config).get_heads())"
+    )
+
+    assert 1 == len(run(python, program).split())
