@@ -12,6 +12,8 @@ MODEL_LOCK := requirements-local-model.txt
 # Compiled once here instead of by the first run of every command.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
+# Trust the certificates this machine trusts, so that it works behind a company's proxy as well.
+export UV_SYSTEM_CERTS ?= 1
 # Another activated environment must neither receive our packages nor lend us its own.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
@@ -23,7 +25,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
-setup: $(STAMP) ## Create .venv (first use: a few minutes and 1.2 GB; later: nothing to do)
+setup: $(STAMP) ## Create .venv (first use: some minutes and 1.4 GB; later: nothing to do)
 
 demo: $(STAMP) ## Run the main job on real input with the local model, cold and then from the cache
 	@$(BIN)/cognition demo $(ARGS)
