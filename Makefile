@@ -92,7 +92,7 @@ $(BIN)/python:
 # uv installs everything else; pip installs uv, in the version and with the hashes of the lock file.
 $(BIN)/uv: | $(BIN)/python
 	@sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
 
 # `sync` installs exactly what the files list and looks at no package's dependencies, so the model comes without its own.
 $(STAMP): requirements.lock $(MODEL_LOCK) pyproject.toml | $(BIN)/uv

@@ -98,6 +98,23 @@ def test_an_exception_that_is_not_needed_is_an_offence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("cognition/runtime.py", "cognition.runtime.f"),
+        ("cognition/cli/__init__.py", "cognition.cli.f"),
+        ("blocks/cognition_blocks/llm.py", "cognition_blocks.llm.f"),
+    ],
+)
+def test_a_function_is_named_as_it_is_imported(tmp_path: Path, path: str, expected: str) -> None:
+    """Source roots and `__init__` are no part of a name."""
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text("def f(): pass\n", encoding="utf-8")
+
+    assert [expected] == [function.name for function in read_module(file, tmp_path).functions]
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.95, 19), (0.5, 10), (1.0, 20), (0.01, 1)])
 def test_percentile_is_the_nearest_rank(share: float, expected: int) -> None:
     """Of 1 to 20, the 95th percentile is 19."""
