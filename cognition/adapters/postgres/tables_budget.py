@@ -4,6 +4,8 @@ A budget says whose spend is limited; a counter is one period of one subject. Un
 the scope has a counter of its own, which is how each root flow run, or each user, gets a cap without a row of its own.
 """
 
+import uuid
+
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -33,11 +35,11 @@ from cognition.adapters.postgres.columns import (
 )
 
 
-def _budget_id(*, primary_key: bool = False) -> Column[object]:
+def _budget_id(*, primary_key: bool = False) -> Column[uuid.UUID]:
     return Column("budget_id", UUID(as_uuid=True), primary_key=primary_key, nullable=False)
 
 
-def _new_id(name: str) -> Column[object]:
+def _new_id(name: str) -> Column[uuid.UUID]:
     return Column(name, UUID(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()"))
 
 

@@ -36,7 +36,7 @@ def _answer_columns() -> tuple[Column[Any], ...]:
         # The generation of the namespace the answer was asked in; an entry of an older one is never stored.
         Column("generation", BigInteger, nullable=False),
         Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-        Column("request_id", UUID(as_uuid=True), nullable=False),
+        Column("request_id", UUID(as_uuid=False), nullable=False),
         moment_now("created_at"),
         moment("expires_at"),
         optional_moment("stale_until"),
@@ -163,7 +163,7 @@ llm_cache_stats = Table(
     money("cost_usd"),
     money("saved_usd"),
     counter("latency_count"),
-    Column("latency_ms_sum", Double, nullable=False, server_default=text("0")),
+    Column[float]("latency_ms_sum", Double, nullable=False, server_default=text("0")),
     moment_now("updated_at"),
     CheckConstraint("layer IN ('l1', 'l2', 'l3', 'provider')", name="layer"),
     CheckConstraint("hour = date_trunc('hour', hour, 'UTC')", name="hour"),

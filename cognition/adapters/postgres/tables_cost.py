@@ -27,7 +27,7 @@ llm_cost_tracking = Table(
     Column("call_key", UUID(as_uuid=True), primary_key=True),
     # Counts the first call as 1; 0 is a cache hit, which attempted nothing.
     Column("attempt", Integer, primary_key=True, autoincrement=False),
-    Column("request_id", UUID(as_uuid=True), nullable=False),
+    Column("request_id", UUID(as_uuid=False), nullable=False),
     digest("request_key"),
     # Digest of what this row says: another payload under the same key is an error, not a repetition.
     digest("payload_hash"),
@@ -62,7 +62,7 @@ llm_cost_tracking = Table(
     optional_label("price_version"),
     Column("rates", JSONB, nullable=True),
     optional_moment("priced_at"),
-    Column("latency_ms", Double, nullable=True),
+    Column[float | None]("latency_ms", Double, nullable=True),
     # The class and code of the failure, never its text: providers quote prompts in their messages.
     optional_label("error"),
     Column("adjusts_call_key", UUID(as_uuid=True), nullable=True),
