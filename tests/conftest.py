@@ -1,0 +1,90 @@
+"""Real servers for the session; a fresh database, an empty Redis and a still clock for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from cognition.adapters.embedded import EmbeddedServers, ensure_running, stop
+from cognition.adapters.postgres import migrate
+from cognition.testing.clock import FakeClock
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_developer() -> None:
+    """Keep the developer's own settings out of the tests."""
+    for name in [name for name in os.environ if name.startswith("COGNITION_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Generator[EmbeddedServers]:
+    """PostgreSQL and Valkey for the session, in a home of their own below /tmp: the path of a socket must be short."""
+    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
+    # The servers of root run as another user, who must pass through.
+    home.chmod(0o711)
+    try:
+        running = ensure_running(home)
+        # Nothing here must survive a power failure, and a database is dropped twenty times faster.
+        execute(running, "ALTER SYSTEM SET fsync = off")
+        execute(running, "SELECT pg_reload_conf()")
+        yield running
+    finally:
+        stop(home)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def template(servers: EmbeddedServers) -> str:
+    """Name of a database at the newest revision, to be copied."""
+    name = f"template_{uuid4().hex}"
+    execute(servers, f"CREATE DATABASE {name}")
+    migrate.upgrade(url_of(servers, name))
+    return name
+
+
+@pytest.fixture
+def database_url(servers: EmbeddedServers, template: str) -> Generator[str]:
+    """URL of a database at the newest revision, without rows."""
+    name = f"test_{uuid4().hex}"
+    execute(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield url_of(servers, name)
+    execute(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_url(servers: EmbeddedServers) -> Generator[str]:
+    """URL of an empty Redis; the test fails if it leaves a key that never expires."""
+    if servers.redis_url is None:
+        pytest.skip("there is no Valkey wheel for this platform")
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushall()
+        yield servers.redis_url
+        immortal = [key for key in client.scan_iter() if client.ttl(key) == -1]
+    assert [] == immortal
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that stands still until the test advances it."""
+    return FakeClock()
+
+
+def url_of(servers: EmbeddedServers, database: str) -> str:
+    """Return the URL of another database of the same server."""
+    return make_url(servers.database_url).set(database=database).render_as_string(hide_password=False)
+
+
+def execute(servers: EmbeddedServers, statement: str) -> None:
+    """Run a statement that must not stand in a transaction."""
+    engine = create_engine(servers.database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
