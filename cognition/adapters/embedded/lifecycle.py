@@ -1,5 +1,6 @@
 """Start, stop and describe the servers of a home; one process at a time may do the first two."""
 
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from cognition.errors import ConfigurationError
 
 _READY_SECONDS = 60.0  # PostgreSQL may have to recover from a crash first
 _STOP_SECONDS = 30.0  # PostgreSQL writes a checkpoint; killed after that it loses nothing, but has to recover
+_TAIL_LINES = 4
 _LOCK_SECONDS = 2 * (_READY_SECONDS + _STOP_SECONDS)
 
 
@@ -56,7 +58,9 @@ def stop(home: Home) -> list[str]:
         return []
     with _exclusive(home):
         state.clear(home)
-        return [server.name for server in servers_of(home) if _stop(server)]
+        stopped = [server.name for server in servers_of(home) if _stop(server)]
+        shutil.rmtree(home.socket_folder, ignore_errors=True)  # it may be outside the home, where nobody would look
+    return stopped
 
 
 def status(home: Home) -> list[ServerStatus]:
@@ -74,7 +78,8 @@ def _make_ready(server: Server, account: Account) -> None:
         _stop(server)
         make_private(server.data.parent, account)
         server.prepare(account)
-        server.socket.unlink(missing_ok=True)
+        for leftover in server.socket.parent.glob(f"{server.socket.name}*"):  # PostgreSQL puts a lock file beside it
+            leftover.unlink()
         process = processes.launch(
             processes.Launch(
                 command=[str(server.program(account)), *server.arguments()],
@@ -87,7 +92,7 @@ def _make_ready(server: Server, account: Account) -> None:
     ready = processes.wait_until(lambda: server.is_ready() or not _is_alive(process), _READY_SECONDS)
     if not (ready and server.is_ready()):
         raise ConfigurationError(
-            f"The embedded {server.name} did not start ({_last_line(_log(server))}); see {_log(server)}, or set "
+            f"The embedded {server.name} did not start ({_reason(_log(server))}); see {_log(server)}, or set "
             "COGNITION_DATABASE_URL and COGNITION_REDIS_URL to servers of yours."
         )
 
@@ -142,6 +147,8 @@ def _log(server: Server) -> Path:
     return server.data.parent / "server.log"
 
 
-def _last_line(log: Path) -> str:
+def _reason(log: Path) -> str:
+    """Return the fatal line near the end of a log, or else its last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it printed nothing"
+    fatal = [line for line in lines[-_TAIL_LINES:] if "FATAL" in line or "PANIC" in line]
+    return [*lines, *fatal][-1] if lines else "it printed nothing"
