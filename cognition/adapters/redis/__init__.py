@@ -2,5 +2,6 @@
 
 from cognition.adapters.redis.connection import connect
 from cognition.adapters.redis.entries import RedisEntries
+from cognition.adapters.redis.leases import RedisLeases
 
-__all__ = ["RedisEntries", "connect"]
+__all__ = ["RedisEntries", "RedisLeases", "connect"]
