@@ -15,19 +15,25 @@ _log = logging.getLogger("cognition")
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """One layer was asked.
+    """One layer was asked, once or for a batch.
 
     Attributes:
-        address: Where it was looked up.
+        tenant: Whose entries.
+        namespace: In which namespace.
         model: For which model.
         layer: In which layer.
-        outcome: `hit`, `miss` or `corrupt`.
+        hits: How many look-ups it answered.
+        misses: How many it could not answer, corrupt values included.
+        corrupt: How many unreadable values it met.
     """
 
-    address: Address
+    tenant: str
+    namespace: str
     model: str
     layer: Layer
-    outcome: str
+    hits: int = 0
+    misses: int = 0
+    corrupt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class Answered:
     """A caller got an answer."""
 
     call: Call
+    address: Address
     completion: Completion[Any]
 
 

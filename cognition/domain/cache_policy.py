@@ -53,7 +53,9 @@ class CachePolicy:
         if self.mode not in _MODES:
             raise ConfigurationError(f"The cache mode {self.mode!r} is unknown; write one of {', '.join(_MODES)}.")
         if min(self.l1_ttl, self.l2_ttl, self.l3_ttl) <= timedelta(0):
-            raise ConfigurationError("Each ttl of a CachePolicy must be longer than zero; use mode='bypass' to store nothing.")
+            raise ConfigurationError(
+                "Each ttl of a CachePolicy must be longer than zero; use mode='bypass' to store nothing."
+            )
         if not 0 <= self.jitter < 1:
             raise ConfigurationError(f"The jitter {self.jitter} of a CachePolicy must be at least 0 and below 1.")
         if self.max_entry_bytes <= 0:

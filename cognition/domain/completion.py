@@ -76,7 +76,9 @@ class CompletionRequest:
             _check_messages(self.prompt)
         provider, colon, name = self.model.partition(":")
         if not (provider and colon and name):
-            raise ConfigurationError(f"The model {self.model!r} names no provider; write it as 'provider:model', such as 'openai:gpt-5-mini'.")
+            raise ConfigurationError(
+                f"The model {self.model!r} names no provider; write it as 'provider:model', such as 'openai:gpt-5-mini'."
+            )
         if not self.tenant or not self.namespace:
             raise ConfigurationError("The tenant and the namespace must not be empty; leave them out to use 'default'.")
 
@@ -158,13 +160,22 @@ class Call:
     attribution: Attribution
     request_id: str
 
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return self.request.model
+
 
 def _check_messages(messages: object) -> None:
     if not isinstance(messages, Sequence) or not messages:
         kind = type(messages).__name__
-        raise ConfigurationError(f"The prompt is {'an empty list' if kind in {'list', 'tuple'} else kind}; pass a text or a list of pydantic-ai messages.")
+        raise ConfigurationError(
+            f"The prompt is {'an empty list' if kind in {'list', 'tuple'} else kind}; pass a text or a list of pydantic-ai messages."
+        )
     wrong = next((m for m in messages if not isinstance(m, ModelRequest | ModelResponse)), None)  # pyright: ignore[reportUnknownVariableType]
     if wrong is not None:
-        raise ConfigurationError(f"The prompt holds a {type(wrong).__name__}; pass a text or a list of pydantic-ai messages.")
+        raise ConfigurationError(
+            f"The prompt holds a {type(wrong).__name__}; pass a text or a list of pydantic-ai messages."
+        )
     if not isinstance(messages[-1], ModelRequest):
         raise ConfigurationError("The last message of the prompt is the model's own; end the list with a ModelRequest.")

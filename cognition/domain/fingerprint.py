@@ -124,7 +124,9 @@ def canonical_json(value: object) -> bytes:
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"The request holds a value that JSON cannot express ({error}); use plain values.") from error
+        raise ConfigurationError(
+            f"The request holds a value that JSON cannot express ({error}); use plain values."
+        ) from error
     if not text.isascii() and not is_normalized("NFC", text):
         text = normalize("NFC", text)
     # Lone surrogates reach us from badly decoded files; they must give a key, not an error.

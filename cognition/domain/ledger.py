@@ -138,7 +138,20 @@ class LedgerBatch:
     accesses: Mapping[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
 
 
-Dimension = Literal["workflow", "flow_run", "root_flow_run", "task", "task_run", "user", "team", "model", "namespace", "layer", "status", "day"]
+Dimension = Literal[
+    "workflow",
+    "flow_run",
+    "root_flow_run",
+    "task",
+    "task_run",
+    "user",
+    "team",
+    "model",
+    "namespace",
+    "layer",
+    "status",
+    "day",
+]
 """What a report may group by."""
 
 

@@ -51,9 +51,15 @@ class OutputType:
             return self.adapter.validate_python(value[_WRAPPER] if self.wrapped else value)
         except (ValidationError, ValueError, KeyError, TypeError) as error:
             # The text of a pydantic error quotes the answer, which may be confidential: only the places are told.
-            where = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()) if isinstance(error, ValidationError) else ""
+            where = (
+                ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
+                if isinstance(error, ValidationError)
+                else ""
+            )
             message = f"The answer does not fit the output type{f' at {where}' if where else ''}; ask again or loosen the type."
-            raise OutputInvalid(message, provider=response.provider_name or "", model=response.model_name or "", status=None) from None
+            raise OutputInvalid(
+                message, provider=response.provider_name or "", model=response.model_name or "", status=None
+            ) from None
 
     def adapter_input(self, response: ModelResponse) -> Any:
         """Return the JSON value in the answer: the arguments of the output tool, else the text."""
@@ -95,7 +101,12 @@ def _output_type(output: Any) -> OutputType:
     wrapped = schema.get("type") != "object"
     if wrapped:
         definitions = schema.pop("$defs", None)
-        schema = {"type": "object", "properties": {_WRAPPER: schema}, "required": [_WRAPPER], "additionalProperties": False}
+        schema = {
+            "type": "object",
+            "properties": {_WRAPPER: schema},
+            "required": [_WRAPPER],
+            "additionalProperties": False,
+        }
         if definitions:
             schema["$defs"] = definitions
     name, description = schema.pop("title", None), schema.pop("description", None)

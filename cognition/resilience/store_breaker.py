@@ -1,0 +1,84 @@
+"""Leaves a store alone from its first failure until it answers again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from cognition.errors import CacheUnavailable
+from cognition.events import Emit, StoreFailed, StoreRecovered
+
+T = TypeVar("T")
+
+_FIRST_PROBE_SECONDS = 0.1
+_LONGEST_PROBE_SECONDS = 2.0
+
+
+class StoreBreaker:
+    """Guards one store, so that a dead one costs no time per call.
+
+    The first failure opens the breaker. From then on calls are answered with a default at once, while a background thread
+    asks the store until it answers; no caller ever waits for a probe.
+    """
+
+    def __init__(self, name: str, ping: Callable[[], None], emit: Emit) -> None:
+        """Start closed.
+
+        Args:
+            name: Name of the store in events.
+            ping: Returns when the store answers, raises `CacheUnavailable` when it does not.
+            emit: Told when the store fails and when it is back.
+        """
+        self._name = name
+        self._ping = ping
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is being left alone."""
+        return self._open
+
+    def call(self, use: Callable[[], T], default: T) -> T:
+        """Return what the store says, or the default while it is down.
+
+        Args:
+            use: Asks the store.
+            default: The answer that makes the caller go on without the store.
+        """
+        if self._open:
+            return default
+        try:
+            return use()
+        except CacheUnavailable as error:
+            self.trip(error)
+            return default
+
+    def trip(self, error: CacheUnavailable) -> None:
+        """Open the breaker and start probing, unless that has happened already."""
+        with self._lock:
+            if self._open:
+                return
+            self._open = True
+        self._emit(StoreFailed(self._name, str(error)))
+        if not self._stop.is_set():
+            threading.Thread(target=self._probe, name=f"cognition-probe-{self._name}", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop probing for good; the store is about to be closed."""
+        self._stop.set()
+
+    def _probe(self) -> None:
+        wait = _FIRST_PROBE_SECONDS
+        while not self._stop.wait(wait):
+            try:
+                self._ping()
+            except CacheUnavailable:
+                wait = min(wait * 2, _LONGEST_PROBE_SECONDS)
+                continue
+            self._open = False
+            self._emit(StoreRecovered(self._name))
+            return

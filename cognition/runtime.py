@@ -1,0 +1,294 @@
+"""The engine: opened once, used from any thread, closed at exit.
+
+Two doors, one path: looking up happens in the caller's thread (a worker thread for async callers), everything a miss needs
+on the owner loop. The registry of open engines is the only state at module level in the project.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, Self, TypedDict, Unpack
+
+from pydantic_ai.models import ModelRequestParameters
+
+from cognition.domain.attribution import Attribution
+from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
+from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt
+from cognition.domain.output import output_type
+from cognition.errors import CognitionError, ConfigurationError
+from cognition.events import Observers
+from cognition.ports import Clock, Provider
+from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.cache_control import CacheControl
+from cognition.services.errand import Policies, Unanswered
+from cognition.services.reporting import LedgerReports
+from cognition.settings import Settings, base_url_of
+from cognition.wiring import Machinery, build
+
+
+class CallOptions(TypedDict, Generic[OutputT], total=False):
+    """What a call may say besides its prompt; what it leaves out is taken from the engine's settings.
+
+    Attributes:
+        model: `provider:model` as pydantic-ai names them.
+        namespace: The group of cached answers it belongs to.
+        instructions: The system prompt.
+        output: The type of the answer: `str`, a pydantic model, dataclass, TypedDict, Literal or a list of them.
+        settings: pydantic-ai model settings, such as `{"temperature": 0}`.
+        cache: A `CachePolicy`, or one of `"use"`, `"refresh"`, `"bypass"`, `"only"`.
+        resilience: How hard to try.
+        credentials: How to reach the provider; by default the SDK's environment variables.
+        attribution: Who the call is booked to.
+        parameters: Tools and output modes, as a pydantic-ai Agent passes them to its model.
+    """
+
+    model: str | None
+    namespace: str
+    instructions: str | None
+    output: type[OutputT]
+    settings: Mapping[str, Any] | None
+    cache: CachePolicy | CacheMode
+    resilience: ResiliencePolicy | None
+    credentials: Credentials | None
+    attribution: Attribution | None
+    parameters: ModelRequestParameters | None
+
+
+class Cognition:
+    """Answers LLM calls from the cache when it may, else from the provider, and books each one."""
+
+    def __init__(self, settings: Settings, machinery: Machinery) -> None:
+        """Use machinery that `open` built."""
+        self._settings = settings
+        self._machinery = machinery
+        self._closed = False
+        _open_engines.add(self)
+
+    @classmethod
+    def open(
+        cls, settings: Settings | None = None, *, clock: Clock | None = None, provider: Provider | None = None
+    ) -> Self:
+        """Return an engine, connected; starts the embedded servers where a URL is not set.
+
+        Args:
+            settings: By default those of the environment.
+            clock: Returns the present time with a time zone; by default the system's. For tests.
+            provider: Asks models; by default pydantic-ai does. For tests.
+
+        Raises:
+            ConfigurationError: A setting is wrong or a store cannot be used; the sentence says what to change.
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        settings = settings or Settings()
+        return cls(settings, build(settings, clock or partial(datetime.now, UTC), provider))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine was closed."""
+        return self._closed
+
+    @property
+    def settings(self) -> Settings:
+        """What the engine was opened with."""
+        return self._settings
+
+    @property
+    def cache(self) -> CacheControl:
+        """Invalidate answers, count look-ups, purge."""
+        return self._machinery.cache
+
+    @property
+    def ledger(self) -> LedgerReports:
+        """Report what calls cost and saved."""
+        return self._machinery.ledger
+
+    @property
+    def observers(self) -> Observers:
+        """Add callables that see every event."""
+        return self._machinery.observers
+
+    def complete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
+        """Answer a prompt; may be called from any thread.
+
+        Args:
+            prompt: A text, or pydantic-ai messages that end with a request.
+            **options: See `CallOptions`.
+
+        Raises:
+            ConfigurationError: The prompt, model or an option cannot be right.
+            ProviderError: The provider gave no usable answer, after all attempts.
+            OnlyCachedMiss: The answer is not cached and `cache="only"`.
+        """
+        policies = self._policies(options)
+        (found,) = self._machinery.completion.look_up([self._call(prompt, options)], policies.cache)
+        if isinstance(found, Unanswered):
+            return self._machinery.loop.call(self._machinery.completion.ask(found, policies))
+        return found
+
+    async def acomplete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
+        """Answer a prompt; like `complete`, without blocking the caller's event loop."""
+        policies = self._policies(options)
+        look_up = partial(self._machinery.completion.look_up, [self._call(prompt, options)], policies.cache)
+        (found,) = await self._machinery.loop.in_thread(look_up)
+        if isinstance(found, Unanswered):
+            return await self._machinery.loop.acall(self._machinery.completion.ask(found, policies))
+        return found
+
+    def complete_many(
+        self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
+    ) -> list[Completion[OutputT]]:
+        """Answer many prompts in their order: one look-up a layer for all, then the misses side by side.
+
+        Prompts that stand there several times are asked once. When some fail, the others are still asked and cached, and the
+        first error is raised with a note that counts them.
+        """
+        policies = self._policies(options)
+        if not prompts:
+            return []
+        found = self._machinery.completion.look_up(self._calls(prompts, options), policies.cache)
+        if any(isinstance(one, Unanswered) for one in found):
+            return self._machinery.loop.call(self._ask_all(found, policies))
+        return found  # pyright: ignore[reportReturnType]  none is Unanswered
+
+    async def acomplete_many(
+        self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
+    ) -> list[Completion[OutputT]]:
+        """Answer many prompts; like `complete_many`, without blocking the caller's event loop."""
+        policies = self._policies(options)
+        if not prompts:
+            return []
+        look_up = partial(self._machinery.completion.look_up, self._calls(prompts, options), policies.cache)
+        found = await self._machinery.loop.in_thread(look_up)
+        return await self._machinery.loop.acall(self._ask_all(found, policies))
+
+    def request(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> CompletionRequest:
+        """Return the request that `complete` would make of the same arguments, for `cache.invalidate(request=...)`."""
+        model = options.get("model") or self._settings.model
+        if model is None:
+            raise ConfigurationError("No model is named; pass model='provider:model' or set COGNITION_MODEL.")
+        credentials = options.get("credentials") or _NO_CREDENTIALS
+        if credentials.base_url is None and (base_url := base_url_of(model.partition(":")[0])):
+            credentials = Credentials(api_key=credentials.api_key, base_url=base_url)
+        return CompletionRequest(
+            prompt=prompt,
+            model=model,
+            tenant=self._settings.tenant,
+            namespace=options.get("namespace", "default"),
+            instructions=options.get("instructions"),
+            settings=options.get("settings"),
+            output=output_type(options.get("output", str)),
+            parameters=options.get("parameters"),
+            credentials=credentials,
+        )
+
+    def close(self) -> None:
+        """Write what waits for the ledger and let go of everything; waits a bounded time. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        machinery = self._machinery
+        for breaker in machinery.breakers:
+            breaker.close()
+        machinery.loop.close(machinery.provider.close())
+        machinery.buffer.close()
+        machinery.database.dispose()
+        if machinery.redis is not None:
+            machinery.redis.close()
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def forget_parent(self) -> None:
+        """Start anew after a fork: threads, locks and open connections belong to the parent."""
+        machinery = self._machinery
+        machinery.loop.forget()
+        machinery.flights.forget()
+        machinery.buffer.forget()
+        machinery.database.dispose(close=False)
+
+    def _call(self, prompt: Prompt, options: CallOptions[Any]) -> Call:
+        return Call(
+            request=self.request(prompt, **options),
+            attribution=options.get("attribution") or _NOBODY,
+            request_id=os.urandom(16).hex(),
+        )
+
+    def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> list[Call]:
+        return [self._call(prompt, options) for prompt in prompts]
+
+    def _policies(self, options: CallOptions[Any]) -> Policies:
+        return Policies(
+            cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
+            resilience=options.get("resilience") or self._settings.resilience,
+        )
+
+    async def _ask_all(
+        self, found: Sequence[Completion[Any] | Unanswered], policies: Policies
+    ) -> list[Completion[Any]]:
+        places = asyncio.Semaphore(policies.resilience.max_concurrent)
+
+        async def answer(one: Completion[Any] | Unanswered) -> Completion[Any]:
+            if not isinstance(one, Unanswered):
+                return one
+            async with places:
+                return await self._machinery.completion.ask(one, policies)
+
+        answers = await asyncio.gather(*map(answer, found), return_exceptions=True)
+        errors = [one for one in answers if isinstance(one, BaseException)]
+        if errors:
+            if isinstance(errors[0], CognitionError):
+                kept = len(answers) - len(errors)
+                errors[0].add_note(
+                    f"{len(errors)} of {len(answers)} prompts failed; the other {kept} answers are cached."
+                )
+            raise errors[0]
+        return [one for one in answers if not isinstance(one, BaseException)]
+
+
+def engine_for(settings: Settings) -> Cognition:
+    """Return the engine of this process for some settings, opening it on first use; it is closed at exit."""
+    with _registry_lock:
+        engine = _registry.get((os.getpid(), settings))
+        if engine is None or engine.closed:
+            engine = _registry[os.getpid(), settings] = Cognition.open(settings)
+        return engine
+
+
+_NO_CREDENTIALS = Credentials()
+_NOBODY = Attribution()
+_registry: dict[tuple[int, Settings], Cognition] = {}
+_registry_lock = threading.Lock()
+_open_engines: weakref.WeakSet[Cognition] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for engine in list(_open_engines):
+        engine.close()
+
+
+def _after_fork() -> None:
+    global _registry_lock
+    _registry_lock = threading.Lock()
+    _registry.clear()
+    for engine in list(_open_engines):
+        engine.forget_parent()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,104 @@
+"""What people do to the cache besides asking it: invalidate, count, purge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cognition.domain.completion import CompletionRequest
+from cognition.domain.entry import Layer, Selection
+from cognition.domain.fingerprint import address_of
+from cognition.domain.ledger import LayerStats
+from cognition.errors import ConfigurationError
+from cognition.ports import Clock, DurableStore, Ledger
+
+from .layered_cache import LayeredCache
+from .ledger_buffer import LedgerBuffer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheParts:
+    """What `CacheControl` works with.
+
+    Attributes:
+        layers: The layers.
+        durable: L2, for purging.
+        ledger: Keeps the look-up counts.
+        buffer: Holds counts that are not written yet.
+    """
+
+    layers: LayeredCache
+    durable: DurableStore
+    ledger: Ledger
+    buffer: LedgerBuffer
+
+
+class CacheControl:
+    """The cache of one tenant."""
+
+    def __init__(self, parts: CacheParts, tenant: str, clock: Clock) -> None:
+        """Work on the cache of a tenant.
+
+        Args:
+            parts: What it works with.
+            tenant: Whose cache.
+            clock: Returns the present time.
+        """
+        self._parts = parts
+        self._tenant = tenant
+        self._clock = clock
+
+    def invalidate(
+        self,
+        *,
+        namespace: str | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        request: CompletionRequest | None = None,
+        older_than: timedelta | None = None,
+    ) -> dict[Layer, int]:
+        """Declare answers wrong, in every layer and for every process; conditions that are given must all hold.
+
+        Args:
+            namespace: All answers of a namespace.
+            model: All answers that were asked of a model, as `provider:model`.
+            tag: All answers that carry a tag, such as `team:support`.
+            request: The answer to one request, as `Cognition.request` builds it.
+            older_than: All answers of at least this age.
+
+        Returns:
+            How many entries each layer dropped; copies in L1 that L2 no longer knows are made unreachable uncounted.
+
+        Raises:
+            ConfigurationError: No condition is given.
+            CacheUnavailable: A store does not answer; invalidate again when it does.
+        """
+        if all(condition is None for condition in (namespace, model, tag, request, older_than)):
+            message = "Say what to invalidate: a namespace, model, tag, request or older_than."
+            raise ConfigurationError(message)
+        selection = Selection(
+            tenant=self._tenant,
+            namespace=request.namespace if request else namespace,
+            model=model,
+            tag=tag,
+            key=address_of(request).key if request else None,
+            created_before=self._clock() - older_than if older_than is not None else None,
+        )
+        return self._parts.layers.invalidate(selection)
+
+    def stats(self, window: timedelta = timedelta(hours=24)) -> list[LayerStats]:
+        """Return how each layer served during the last hours.
+
+        Args:
+            window: How far back to count; counts are kept by the hour, so the oldest hour is counted whole.
+        """
+        self._parts.buffer.flush()
+        return self._parts.ledger.stats(self._tenant, window, self._clock())
+
+    def purge(self, limit: int = 10_000) -> int:
+        """Delete expired entries of L2; return how many.
+
+        Args:
+            limit: Delete at most so many, so that no lock is held long.
+        """
+        return self._parts.durable.purge(self._clock(), limit)

@@ -1,0 +1,125 @@
+"""The path of one request; read it top to bottom.
+
+Looking up runs in the caller's thread; what a miss needs runs on the owner loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from cognition.domain.cache_policy import CachePolicy
+from cognition.domain.completion import Call, Completion
+from cognition.domain.entry import Address, CacheEntry, Hit, Layer, LookUp
+from cognition.domain.fingerprint import address_of
+from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
+from cognition.events import Answered, Emit, Failed
+from cognition.ports import Clock
+
+from .errand import Collaborators, Errand, Policies, Unanswered
+
+
+class CompletionService:
+    """Answers calls: from the cache when it may, else from the provider."""
+
+    def __init__(self, collaborators: Collaborators, clock: Clock, emit: Emit) -> None:
+        """Put the parts together.
+
+        Args:
+            collaborators: What the service works with.
+            clock: Returns the present time.
+            emit: Told about answers, errors and retries.
+        """
+        self._parts = collaborators
+        self._clock = clock
+        self._emit = emit
+
+    def look_up(self, calls: Sequence[Call], policy: CachePolicy) -> list[Completion[Any] | Unanswered]:
+        """Answer calls from the cache, with one round trip a layer for all; all of one tenant, namespace and model.
+
+        Raises:
+            OnlyCachedMiss: A call is not in the cache and the policy forbids to ask the provider.
+        """
+        started = time.perf_counter()
+        addresses = [address_of(call.request) for call in calls]
+        found = self._parts.cache.look_up(addresses, calls[0].model, policy)
+        return [
+            self._answer_from_cache(call, address, one, started, policy)
+            for call, address, one in zip(calls, addresses, found, strict=True)
+        ]
+
+    async def ask(self, missed: Unanswered, policies: Policies) -> Completion[Any]:
+        """Answer a call that the cache could not; identical calls made meanwhile share one attempt.
+
+        Raises:
+            ProviderError: The provider gave no usable answer, after all attempts.
+        """
+        errand = Errand(self._parts, self._clock, self._emit, missed, policies)
+        try:
+            if policies.cache.mode == "bypass":
+                entry, led = await errand.ask_provider(), True
+            else:
+                landing = await self._parts.flights.run(missed.address, errand.run)
+                entry, led = landing.result, landing.led
+            completion = self._completion(missed, entry, errand.attempts if led else 0)
+        except CognitionError as error:
+            self._emit(Failed(missed.call, type(error).__name__))
+            raise
+        self._emit(Answered(missed.call, missed.address, completion))
+        return completion
+
+    def _completion(self, missed: Unanswered, entry: CacheEntry, attempts: int) -> Completion[Any]:
+        if not attempts:
+            # Another caller's answer, or one that was stored while this caller waited for its turn.
+            return self._completion_of_hit(missed.call, Hit(Layer.L1, entry), missed.started)
+        return Completion(
+            output=missed.call.request.output.parse(entry.response),
+            response=entry.response,
+            layer=Layer.PROVIDER,
+            request_id=missed.call.request_id,
+            model=entry.model,
+            requested_model=missed.call.model,
+            cost_usd=entry.cost_usd,
+            saved_usd=Decimal(0),
+            latency=timedelta(seconds=time.perf_counter() - missed.started),
+            attempts=attempts,
+        )
+
+    def _answer_from_cache(
+        self, call: Call, address: Address, found: LookUp, started: float, policy: CachePolicy
+    ) -> Completion[Any] | Unanswered:
+        if isinstance(found, Hit):
+            try:
+                completion = self._completion_of_hit(call, found, started)
+            except OutputInvalid:
+                # Stored under another version of the output type's checks: as good as no entry.
+                pass
+            else:
+                self._emit(Answered(call, address, completion))
+                return completion
+        if policy.mode == "only":
+            error = OnlyCachedMiss(
+                f"No answer of {call.model} to this request is cached; use cache='use' to ask the provider."
+            )
+            self._emit(Failed(call, type(error).__name__))
+            raise error
+        return Unanswered(call, address, started)
+
+    def _completion_of_hit(self, call: Call, hit: Hit, started: float) -> Completion[Any]:
+        entry = hit.entry
+        return Completion(
+            output=call.request.output.parse(entry.response),
+            response=entry.response,
+            layer=hit.layer,
+            request_id=call.request_id,
+            model=entry.model,
+            requested_model=call.model,
+            cost_usd=Decimal(0),
+            saved_usd=self._parts.costs.saving_of(entry),
+            latency=timedelta(seconds=time.perf_counter() - started),
+            age=self._clock() - entry.created_at,
+        )

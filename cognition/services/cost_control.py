@@ -1,0 +1,104 @@
+"""What calls cost and save, and who pays: prices in, ledger rows out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+from pydantic_ai.usage import RequestUsage
+
+from cognition.domain.completion import Call
+from cognition.domain.entry import Address, CacheEntry
+from cognition.domain.ledger import LedgerRow, Status
+from cognition.domain.pricing import Cost
+from cognition.ports import Clock, Prices
+
+from .ledger_buffer import LedgerBuffer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How one attempt at the provider ended.
+
+    Attributes:
+        number: 1 for the first.
+        model: The model that was asked, `provider:model`.
+        status: How it ended.
+        latency: How long it took.
+        usage: Tokens; all zero when the provider told none.
+        cost: What it cost, None when nothing is known.
+        error: Class name of the error, when it failed.
+    """
+
+    number: int
+    model: str
+    status: Status
+    latency: timedelta
+    usage: RequestUsage = field(default_factory=RequestUsage)
+    cost: Cost | None = None
+    error: str | None = None
+
+
+class CostControl:
+    """Prices calls and books them."""
+
+    def __init__(self, prices: Prices, buffer: LedgerBuffer, clock: Clock) -> None:
+        """Price by some prices, book through a buffer.
+
+        Args:
+            prices: Knows what tokens cost.
+            buffer: Writes ledger rows.
+            clock: Returns the present time.
+        """
+        self._prices = prices
+        self._buffer = buffer
+        self._clock = clock
+        # A hit asks for the price of the same few token counts over and over; prices change by the day at most.
+        self._saving = lru_cache(maxsize=4096)(self._usd)
+
+    def cost_of(self, model: str, usage: RequestUsage) -> Cost | None:
+        """Return what a call costs now, or None when the price is unknown."""
+        return self._prices.cost_of(model, usage, self._clock())
+
+    def saving_of(self, entry: CacheEntry) -> Decimal | None:
+        """Return what the call behind a cached answer would cost now, or None when its price is unknown."""
+        usage = entry.response.usage
+        tokens = (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
+        if usage.input_audio_tokens or usage.output_audio_tokens or usage.audio_seconds:
+            cost = self.cost_of(entry.model, usage)
+            return cost.usd if cost else None
+        return self._saving(entry.model, tokens, self._clock().date())
+
+    def book(self, call: Call, address: Address, attempt: Attempt) -> None:
+        """Book one attempt: at once when it cost money, with the next batch when it was free."""
+        row = LedgerRow(
+            tenant=call.request.tenant,
+            namespace=call.request.namespace,
+            attribution=call.attribution,
+            request_id=call.request_id,
+            request_key=address.key,
+            model=attempt.model,
+            requested_model=call.request.model,
+            usage=attempt.usage,
+            cost=attempt.cost,
+            status=attempt.status,
+            attempt=attempt.number,
+            latency_ms=attempt.latency.total_seconds() * 1000,
+            error=attempt.error,
+            created_at=self._clock(),
+        )
+        if attempt.status in {"ok", "failed_billed"}:
+            self._buffer.record([row])
+        else:
+            self._buffer.note([row])
+
+    def _usd(self, model: str, tokens: tuple[int, int, int, int], day: date) -> Decimal | None:
+        prompt, cached, cache_written, answer = tokens
+        usage = RequestUsage(
+            input_tokens=prompt, cache_read_tokens=cached, cache_write_tokens=cache_written, output_tokens=answer
+        )
+        now = self._clock()
+        cost = self._prices.cost_of(model, usage, now if now.date() == day else datetime.combine(day, now.timetz()))
+        return cost.usd if cost else None

@@ -1,0 +1,172 @@
+"""What a miss needs, on the owner loop: ask the provider, book the attempt, keep the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+from pydantic_ai.messages import ModelResponse
+
+from cognition.domain.cache_policy import CachePolicy
+from cognition.domain.completion import Call
+from cognition.domain.entry import Address, CacheEntry, Hit, Miss
+from cognition.errors import CognitionError, ProviderTimeout
+from cognition.events import Emit, RetryScheduled
+from cognition.ports import Clock, Provider
+from cognition.resilience.policy import ResiliencePolicy
+from cognition.resilience.retry import retry
+
+from .cost_control import Attempt, CostControl
+from .layered_cache import LayeredCache
+from .single_flight import InThread, SingleFlight
+
+
+# A namespace that was never invalidated; also assumed while no store can tell, and then refused if it is wrong.
+_FIRST_GENERATION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """How one call uses the cache and how hard it tries."""
+
+    cache: CachePolicy
+    resilience: ResiliencePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A call that no layer could answer.
+
+    Attributes:
+        call: The call.
+        address: Where its answer belongs.
+        started: When the caller began to wait, by the monotonic clock.
+    """
+
+    call: Call
+    address: Address
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """What the service works with; `flights` and `provider` live on the owner loop."""
+
+    cache: LayeredCache
+    flights: SingleFlight[CacheEntry]
+    provider: Provider
+    costs: CostControl
+    in_thread: InThread
+
+
+class Errand:
+    """One caller's work for a miss; it runs only if this caller leads the flight."""
+
+    def __init__(self, parts: Collaborators, clock: Clock, emit: Emit, missed: Unanswered, policies: Policies) -> None:
+        """Prepare, ask nothing yet."""
+        self._parts = parts
+        self._clock = clock
+        self._emit = emit
+        self._call = missed.call
+        self._address = missed.address
+        self._policies = policies
+        self.attempts = 0
+
+    async def run(self) -> CacheEntry:
+        """Return the answer as an entry, from the cache if somebody stored it meanwhile."""
+        peek = partial(self._parts.cache.peek, self._address, self._call.model, self._policies.cache)
+        found = await self._parts.in_thread(peek)
+        if isinstance(found, Hit) and self._policies.cache.may_look_up:
+            return found.entry
+        generation = (
+            found.entry.generation if isinstance(found, Hit) else found.generation if isinstance(found, Miss) else None
+        )
+        return await self.ask_provider(generation or _FIRST_GENERATION)
+
+    async def ask_provider(self, generation: int = _FIRST_GENERATION) -> CacheEntry:
+        """Return the provider's answer, after it is booked and kept.
+
+        Args:
+            generation: The namespace's generation before the provider was asked.
+        """
+        response, latency = await retry(self._attempt, self._policies.resilience, self._told)
+        # Once paid, an answer is booked and kept even when the caller has gone meanwhile.
+        return await asyncio.shield(asyncio.ensure_future(self._keep(response, latency, generation)))
+
+    async def _attempt(self, number: int) -> tuple[ModelResponse, timedelta]:
+        self.attempts = number
+        started = time.perf_counter()
+        response: ModelResponse | None = None
+        try:
+            response = await self._ask_in_time()
+            self._call.request.output.parse(response)
+        except (CognitionError, asyncio.CancelledError) as error:
+            # Also when cancelled: what was asked stands in the ledger.
+            await asyncio.shield(asyncio.ensure_future(self._book_failure(number, started, error, response)))
+            raise
+        return response, _since(started)
+
+    async def _ask_in_time(self) -> ModelResponse:
+        seconds = self._policies.resilience.attempt_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._parts.provider.ask(self._call.request)
+        except TimeoutError as error:
+            model = self._call.model
+            message = f"{model} gave no answer in {seconds:g} seconds; try later or raise attempt_timeout."
+            raise ProviderTimeout(message, provider=self._call.request.provider, model=model, status=None) from error
+
+    async def _keep(self, response: ModelResponse, latency: timedelta, generation: int) -> CacheEntry:
+        model, now = self._call.model, self._clock()
+        cost = self._parts.costs.cost_of(model, response.usage)
+        attempt = Attempt(
+            number=self.attempts, model=model, status="ok", latency=latency, usage=response.usage, cost=cost
+        )
+        entry = CacheEntry(
+            key=self._address.key.hex(),
+            generation=generation,
+            model=model,
+            requested_model=model,
+            response=response,
+            cost_usd=cost.usd if cost else None,
+            created_at=now,
+            expires_at=now,
+            request_id=self._call.request_id,
+            tags=self._call.attribution.tags,
+        )
+        # Side by side: the caller waits for the slower of the two commits, not for both.
+        await asyncio.gather(
+            self._parts.in_thread(partial(self._parts.cache.store, self._address, entry, self._policies.cache)),
+            self._book(attempt),
+        )
+        return entry
+
+    async def _book_failure(
+        self, number: int, started: float, error: BaseException, response: ModelResponse | None
+    ) -> None:
+        """Book an attempt that failed; an answer of the wrong shape has been paid for all the same."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        attempt = Attempt(
+            number=number,
+            model=self._call.model,
+            status="cancelled" if cancelled else "failed_billed" if response is not None else "failed_free",
+            latency=_since(started),
+            error=type(error).__name__,
+        )
+        if response is not None:
+            cost = self._parts.costs.cost_of(self._call.model, response.usage)
+            attempt = replace(attempt, usage=response.usage, cost=cost)
+        await self._book(attempt)
+
+    async def _book(self, attempt: Attempt) -> None:
+        await self._parts.in_thread(partial(self._parts.costs.book, self._call, self._address, attempt))
+
+    def _told(self, attempt: int, wait_seconds: float, error: CognitionError) -> None:
+        self._emit(RetryScheduled(self._call, attempt, wait_seconds, type(error).__name__))
+
+
+def _since(started: float) -> timedelta:
+    return timedelta(seconds=time.perf_counter() - started)

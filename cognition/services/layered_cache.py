@@ -1,0 +1,179 @@
+"""The exact layers, fastest first: look up with backfill, store, invalidate."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Generic, TypeVar
+
+from cognition.domain.cache_policy import CachePolicy, refusal_to_store
+from cognition.domain.entry import Address, Bypass, CacheEntry, Found, Hit, Layer, LookUp, Miss, Selection
+from cognition.events import Emit, Invalidated, LookedUp, NotStored, Stored
+from cognition.ports import Clock, DurableStore, EntryStore, FastStore
+from cognition.resilience.store_breaker import StoreBreaker
+
+StoreT = TypeVar("StoreT", bound=EntryStore)
+_NOTHING = Found()
+_BYPASS = Bypass()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedStore(Generic[StoreT]):
+    """A store and the breaker that leaves it alone while it is down."""
+
+    store: StoreT
+    breaker: StoreBreaker
+
+
+class LayeredCache:
+    """L1 in front of L2.
+
+    L2 decides what is valid: an invalidation removes its rows and raises the generation of their namespaces in one
+    transaction. Copies in L1 carry the generation they were made in, and L1 refuses and ignores older ones, so a copy on its
+    way up while its original is invalidated never comes back to life.
+    """
+
+    def __init__(
+        self, fast: GuardedStore[FastStore], durable: GuardedStore[DurableStore], clock: Clock, emit: Emit
+    ) -> None:
+        """Put the layers in order.
+
+        Args:
+            fast: L1.
+            durable: L2.
+            clock: Returns the present time.
+            emit: Told about look-ups, stores and invalidations.
+        """
+        self._fast = fast
+        self._durable = durable
+        self._clock = clock
+        self._emit = emit
+
+    def look_up(self, addresses: Sequence[Address], model: str, policy: CachePolicy) -> list[LookUp]:
+        """Return what each layer may answer, asking each at most once for all addresses.
+
+        Args:
+            addresses: What to look up; all of one tenant and namespace.
+            model: The model asked for, for the counts.
+            policy: Whether looking is allowed, and how long copies in faster layers live.
+
+        Returns:
+            A `Hit`, `Miss` or `Bypass` for each address, in order.
+        """
+        if not policy.may_look_up:
+            return [_BYPASS] * len(addresses)
+        return self._look_up(addresses, model, policy)
+
+    def peek(self, address: Address, model: str, policy: CachePolicy) -> LookUp:
+        """Look one address up again without counting it, for a caller that waited for a lease meanwhile."""
+        return self._look_up([address], model, policy, count=False)[0]
+
+    def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
+        """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
+
+        Args:
+            address: Where it belongs.
+            entry: The answer; its `expires_at` is set here for each layer.
+            policy: Whether storing is allowed, and for how long.
+        """
+        reason = "the policy forbids it" if not policy.may_store else refusal_to_store(entry.response)
+        if reason is not None:
+            self._emit(NotStored(address, reason))
+            return False
+        kept = 0
+        for guarded in (self._durable, self._fast):
+            if self._put(guarded, [(address, entry)], policy):
+                self._emit(Stored(address, entry.requested_model, guarded.store.layer))
+                kept += 1
+        return kept > 0
+
+    def invalidate(self, selection: Selection) -> dict[Layer, int]:
+        """Remove the selected entries from every layer; return how many each layer dropped.
+
+        Raises:
+            CacheUnavailable: L2 does not answer, so nothing was invalidated; or L1 does not answer, so copies there stay
+                until they expire.
+        """
+        dropped = self._durable.store.invalidate(selection)
+        fast = self._fast.store.forget(selection.tenant, dropped.generations, dropped.addresses)
+        counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses)}
+        self._emit(Invalidated(selection.tenant, selection.namespace, tuple(counts.items())))
+        return counts
+
+    def _look_up(
+        self, addresses: Sequence[Address], model: str, policy: CachePolicy, *, count: bool = True
+    ) -> list[LookUp]:
+        now = self._clock()
+        answers: dict[int, LookUp] = {}
+        open_positions = range(len(addresses))
+        for guarded in (self._fast, self._durable):
+            layer = guarded.store.layer
+            found = self._ask(guarded, [addresses[position] for position in open_positions])
+            if found is None:
+                continue
+            hits = _fresh_hits(layer, dict(zip(open_positions, found, strict=True)), answers, now)
+            if count:
+                corrupt = sum(1 for one in found if one.corrupt)
+                self._emit(
+                    LookedUp(
+                        addresses[0].tenant, addresses[0].namespace, model, layer, hits, len(found) - hits, corrupt
+                    )
+                )
+            open_positions = [position for position in open_positions if not isinstance(answers[position], Hit)]
+            if not open_positions:
+                break
+        self._backfill(addresses, answers, policy)
+        return [answers.get(position, Miss()) for position in range(len(addresses))]
+
+    def _ask(
+        self, guarded: GuardedStore[FastStore] | GuardedStore[DurableStore], addresses: Sequence[Address]
+    ) -> list[Found] | None:
+        store = guarded.store
+        if len(addresses) == 1:
+            found = guarded.breaker.call(partial(store.get, addresses[0]), None)
+            return None if found is None else [found]
+        return guarded.breaker.call(partial(store.get_many, addresses), None)
+
+    def _backfill(self, addresses: Sequence[Address], answers: dict[int, LookUp], policy: CachePolicy) -> None:
+        """Copy hits of L2 to L1; the copy ends no later than its original."""
+        items = [
+            (addresses[position], answer.entry)
+            for position, answer in answers.items()
+            if isinstance(answer, Hit) and answer.layer is Layer.L2
+        ]
+        if items:
+            self._put(self._fast, items, policy, copy=True)
+
+    def _put(
+        self,
+        guarded: GuardedStore[FastStore] | GuardedStore[DurableStore],
+        items: Sequence[tuple[Address, CacheEntry]],
+        policy: CachePolicy,
+        *,
+        copy: bool = False,
+    ) -> int:
+        layer, now = guarded.store.layer, self._clock()
+        # Jitter needs no secrecy, only spread.
+        ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
+        dated = [
+            (address, entry.expiring_at(end) if copy else replace(entry, expires_at=end))
+            for (address, entry), end in zip(items, ends, strict=True)
+        ]
+        return guarded.breaker.call(partial(guarded.store.put, dated), 0)
+
+
+def _fresh_hits(layer: Layer, found: dict[int, Found], answers: dict[int, LookUp], now: datetime) -> int:
+    """Note what one layer found for each position; return how many of them may answer."""
+    hits = 0
+    for position, one in found.items():
+        if one.entry is not None and one.entry.is_fresh(now):
+            answers[position] = Hit(layer, one.entry)
+            hits += 1
+        else:
+            before = answers.get(position)
+            known = before.generation if isinstance(before, Miss) else None
+            answers[position] = Miss(one.generation if one.generation is not None else known)
+    return hits

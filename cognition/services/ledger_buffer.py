@@ -1,0 +1,219 @@
+"""Keeps ledger rows of cache hits off the caller's path: they wait in memory and are written in batches."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from cognition.domain.entry import Address, Layer
+from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts
+from cognition.domain.pricing import Cost
+from cognition.errors import CacheUnavailable
+from cognition.events import Answered, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
+from cognition.ports import Clock, Ledger
+from cognition.resilience.store_breaker import StoreBreaker
+
+_log = logging.getLogger(__name__)
+
+_FLUSH_SECONDS = 1.0
+
+
+# About 1 kB a row: what a process may hold while PostgreSQL is away.
+_MOST_ROWS = 100_000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rows: list[LedgerRow] = field(default_factory=list[LedgerRow])
+    hits: list[tuple[Answered, datetime]] = field(default_factory=list[tuple[Answered, datetime]])
+    counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.hits)
+
+
+class LedgerBuffer:
+    """Writes attempts at once, and hits and look-up counts in batches.
+
+    An observer of the engine's events. A batch that cannot be written stays and is tried again with the next one; when too
+    many rows wait, the oldest are given up and an event says so.
+    """
+
+    def __init__(self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
+        """Start empty.
+
+        Args:
+            ledger: Where rows are written.
+            breaker: Leaves the ledger's store alone while it is down.
+            clock: Returns the present time.
+            emit: Told when rows must wait or are given up.
+        """
+        self._ledger = ledger
+        self._breaker = breaker
+        self._clock = clock
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._waiting = _Waiting()
+        self._timer: threading.Timer | None = None
+
+    def observe(self, event: Event) -> None:
+        """Take what belongs in the ledger from an event."""
+        match event:
+            case Answered(completion=completion) if completion.layer is not Layer.PROVIDER:
+                self._note_hit(event)
+            case LookedUp():
+                self._count(event)
+            case Stored():
+                with self._lock:
+                    self._counts_of(event.address.tenant, event.layer, event.address.namespace, event.model).stores += 1
+                    self._schedule()
+            case _:
+                pass
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write rows now; while the store is down they wait like the others."""
+        if self._breaker.is_open or not self._write(LedgerBatch(rows=rows)):
+            self.note(rows)
+
+    def note(self, rows: Sequence[LedgerRow]) -> None:
+        """Write rows with the next batch."""
+        with self._lock:
+            self._waiting.rows.extend(rows)
+            self._schedule()
+
+    def flush(self) -> bool:
+        """Write everything that waits; return whether nothing waits any more."""
+        with self._flushing:
+            with self._lock:
+                waiting, self._waiting = self._waiting, _Waiting()
+            if not waiting and not waiting.counts:
+                return True
+            batch = _batch_of(waiting)
+            if not self._breaker.is_open and self._write(batch):
+                return True
+            self._put_back(batch)
+            return False
+
+    def close(self) -> None:
+        """Write what waits, a last time."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+        if not self.flush():
+            _log.error("%d ledger rows could not be written before the engine closed.", len(self._waiting))
+
+    def forget(self) -> None:
+        """Start anew after a fork: what waits is the parent's to write."""
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._waiting = _Waiting()
+        self._timer = None
+
+    def _note_hit(self, event: Answered) -> None:
+        with self._lock:
+            self._waiting.hits.append((event, self._clock()))
+            self._schedule()
+
+    def _count(self, event: LookedUp) -> None:
+        with self._lock:
+            counts = self._counts_of(event.tenant, event.layer, event.namespace, event.model)
+            counts.hits += event.hits
+            counts.misses += event.misses
+            counts.corrupt += event.corrupt
+            self._schedule()
+
+    def _counts_of(self, tenant: str, layer: Layer, namespace: str, model: str) -> LookUpCounts:
+        hour = self._clock().replace(minute=0, second=0, microsecond=0)
+        return self._waiting.counts[CountKey(tenant, layer, namespace, model, hour)]
+
+    def _schedule(self) -> None:
+        """Make sure that a flush comes; the caller holds the lock."""
+        if self._timer is None:
+            self._timer = threading.Timer(_FLUSH_SECONDS, self._flush_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _flush_later(self) -> None:
+        with self._lock:
+            self._timer = None
+        self.flush()
+
+    def _write(self, batch: LedgerBatch) -> bool:
+        """Return False when the store is down; rows that can never be written are logged and given up."""
+        try:
+            self._ledger.record(batch)
+        except CacheUnavailable as error:
+            self._breaker.trip(error)
+            self._emit(LedgerDelayed(len(batch.rows), str(error)))
+            return False
+        except Exception:
+            if len(batch.rows) <= 1:
+                _log.exception("A ledger row cannot be written and is given up.")
+                return True
+            # One bad row must not keep the good ones out.
+            middle = len(batch.rows) // 2
+            first = LedgerBatch(rows=batch.rows[:middle], counts=batch.counts, accesses=batch.accesses)
+            return self._write(first) and self._write(LedgerBatch(rows=batch.rows[middle:]))
+        return True
+
+    def _put_back(self, batch: LedgerBatch) -> None:
+        dropped = 0
+        with self._lock:
+            self._waiting.rows[:0] = batch.rows
+            for key, counts in batch.counts.items():
+                _add(self._waiting.counts[key], counts)
+            if len(self._waiting.rows) > _MOST_ROWS:
+                dropped = len(self._waiting.rows) - _MOST_ROWS
+                del self._waiting.rows[:dropped]
+            self._schedule()
+        if dropped:
+            self._emit(LedgerDropped(dropped))
+
+
+def _batch_of(waiting: _Waiting) -> LedgerBatch:
+    accesses: dict[Address, tuple[int, datetime]] = {}
+    rows = list(waiting.rows)
+    for answered, when in waiting.hits:
+        row = _hit_row(answered, when)
+        rows.append(row)
+        hour = when.replace(minute=0, second=0, microsecond=0)
+        key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour)
+        waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
+        times, _ = accesses.get(answered.address, (0, when))
+        accesses[answered.address] = (times + 1, when)
+    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=accesses)
+
+
+def _hit_row(answered: Answered, when: datetime) -> LedgerRow:
+    completion, call = answered.completion, answered.call
+    return LedgerRow(
+        tenant=call.request.tenant,
+        namespace=call.request.namespace,
+        attribution=call.attribution,
+        request_id=call.request_id,
+        request_key=answered.address.key,
+        model=completion.model,
+        requested_model=completion.requested_model,
+        usage=completion.usage,
+        cost=Cost(usd=Decimal(0), source="cache", version=""),
+        saved_usd=completion.saved_usd,
+        layer=completion.layer,
+        status="cache_hit",
+        attempt=0,
+        latency_ms=completion.latency.total_seconds() * 1000,
+        created_at=when,
+    )
+
+
+def _add(total: LookUpCounts, more: LookUpCounts) -> None:
+    total.hits += more.hits
+    total.misses += more.misses
+    total.corrupt += more.corrupt
+    total.stores += more.stores
+    total.saved_usd += more.saved_usd

@@ -1,0 +1,206 @@
+"""One caller asks, the others wait for its result: in the process by a shared task, across processes by a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+from uuid import uuid4
+
+from cognition.domain.entry import Address
+from cognition.errors import CognitionError, EntryCorrupted
+from cognition.ports import LeaseStore, LeaseView
+from cognition.resilience.store_breaker import StoreBreaker
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class InThread(Protocol):
+    """Runs a blocking call in a worker thread."""
+
+    async def __call__(self, use: Callable[[], R]) -> R:
+        """Return what the blocking call returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTimes:
+    """How leases are timed, in seconds.
+
+    Attributes:
+        lease: A lease whose holder died is free again after this long; a living holder renews it three times as often.
+        outcome: How long those who wait may fetch what a holder left.
+        first_poll: How long one who waits sleeps before it looks the first time.
+        longest_poll: The longest sleep between two looks.
+    """
+
+    lease: float = 5.0
+    outcome: float = 5.0
+    first_poll: float = 0.01
+    longest_poll: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedLeases:
+    """A lease store and the breaker that leaves it alone while it is down."""
+
+    store: LeaseStore
+    breaker: StoreBreaker
+
+
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[T]):
+    """How results and errors travel to other processes; `load` raises `EntryCorrupted` on foreign bytes."""
+
+    dump: Callable[[T | CognitionError], bytes]
+    load: Callable[[bytes], T | CognitionError]
+
+
+@dataclass(frozen=True, slots=True)
+class Landing(Generic[T]):
+    """What a flight brought.
+
+    Attributes:
+        result: The result.
+        led: Whether this caller's own work ran; otherwise somebody else's result was shared.
+    """
+
+    result: T
+    led: bool
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[Landing[T]]
+    passengers: int = 0
+
+
+class SingleFlight(Generic[T]):
+    """Runs the work for an address at most once at a time, here and in other processes.
+
+    Lives on the owner loop. Of several lease stores the first that answers is used. When none answers, the work runs without
+    a lease: a duplicate call costs money, a stuck one costs the user.
+    """
+
+    def __init__(
+        self, leases: Sequence[GuardedLeases], codec: Codec[T], in_thread: InThread, times: LeaseTimes | None = None
+    ) -> None:
+        """Start with no flights.
+
+        Args:
+            leases: Lease stores, preferred first.
+            codec: How results travel between processes.
+            in_thread: Runs a blocking call in a worker thread.
+            times: How leases are timed.
+        """
+        self._leases = leases
+        self._codec = codec
+        self._in_thread = in_thread
+        self._times = times or LeaseTimes()
+        self._flights: dict[bytes, _Flight[T]] = {}
+
+    async def run(self, address: Address, work: Callable[[], Awaitable[T]]) -> Landing[T]:
+        """Return the result of the work for an address, sharing it with everybody who asks meanwhile.
+
+        The work is cancelled only when the last one who waits for it is.
+
+        Args:
+            address: What the work is for.
+            work: Does it; its `CognitionError` is everybody's.
+        """
+        flight = self._flights.get(address.key)
+        boarded = flight is not None
+        if flight is None:
+            flight = self._flights[address.key] = _Flight(asyncio.ensure_future(self._fly(address, work)))
+        flight.passengers += 1
+        try:
+            landing = await asyncio.shield(flight.task)
+        finally:
+            flight.passengers -= 1
+            if flight.task.done() or not flight.passengers:
+                flight.task.cancel()
+                if self._flights.get(address.key) is flight:
+                    del self._flights[address.key]
+        return Landing(landing.result, led=landing.led and not boarded)
+
+    def forget(self) -> None:
+        """Start anew after a fork: the flights belong to the parent."""
+        self._flights = {}
+
+    async def _fly(self, address: Address, work: Callable[[], Awaitable[T]]) -> Landing[T]:
+        token = uuid4().hex
+        while True:
+            leases, holder = await self._acquire(address, token)
+            if leases is None:
+                return Landing(await work(), led=True)
+            if holder == token:
+                return Landing(await self._lead(leases, address, token, work), led=True)
+            outcome = await self._follow(leases, address, holder)
+            if isinstance(outcome, CognitionError):
+                raise outcome
+            if outcome is not None:
+                return Landing(outcome, led=False)
+            # The leader died, failed to say what came out, or its store went down: try to lead.
+
+    async def _lead(self, leases: GuardedLeases, address: Address, token: str, work: Callable[[], Awaitable[T]]) -> T:
+        outcome: bytes | None = None
+        try:
+            async with self._renewed(leases, address, token):
+                result = await work()
+            outcome = self._codec.dump(result)
+        except CognitionError as error:
+            outcome = self._codec.dump(error)
+            raise
+        else:
+            return result
+        finally:
+            release = partial(leases.store.release, address, token, outcome, self._times.outcome)
+            # Also when cancelled: others would wait for the lease to run out.
+            await asyncio.shield(self._use(leases, release, None))
+
+    async def _follow(self, leases: GuardedLeases, address: Address, holder: str) -> T | CognitionError | None:
+        """Return what the holder left, or None when it no longer holds the lease and left nothing."""
+        sleep = self._times.first_poll
+        while True:
+            # Jitter needs no secrecy, only spread.
+            await asyncio.sleep(sleep * (0.5 + random.random()))  # noqa: S311
+            sleep = min(sleep * 1.5, self._times.longest_poll)
+            view = await self._use(leases, partial(leases.store.view, address), LeaseView())
+            if view.outcome is not None and view.outcome_of == holder:
+                try:
+                    return self._codec.load(view.outcome)
+                except EntryCorrupted:
+                    return None
+            if view.holder != holder:
+                return None
+
+    async def _acquire(self, address: Address, token: str) -> tuple[GuardedLeases | None, str]:
+        for leases in self._leases:
+            acquire = partial(leases.store.acquire, address, token, self._times.lease)
+            holder = await self._use(leases, acquire, None)
+            if holder is not None:
+                return leases, holder
+        return None, token
+
+    @asynccontextmanager
+    async def _renewed(self, leases: GuardedLeases, address: Address, token: str) -> AsyncIterator[None]:
+        heartbeat = asyncio.ensure_future(self._renew(leases, address, token))
+        try:
+            yield
+        finally:
+            heartbeat.cancel()
+
+    async def _renew(self, leases: GuardedLeases, address: Address, token: str) -> None:
+        while True:
+            await asyncio.sleep(self._times.lease / 3)
+            await self._use(leases, partial(leases.store.renew, address, token, self._times.lease), default=False)
+
+    async def _use(self, leases: GuardedLeases, use: Callable[[], R], default: R) -> R:
+        if leases.breaker.is_open:
+            return default
+        return await self._in_thread(partial(leases.breaker.call, use, default))

@@ -1,0 +1,173 @@
+"""The composition root: builds the adapters a `Settings` asks for and puts the services together.
+
+Nothing else constructs an adapter.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from cognition.adapters import codec
+from cognition.adapters.embedded import ensure_running
+from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.postgres.connection import check, connect
+from cognition.adapters.postgres.entries import PostgresEntries
+from cognition.adapters.postgres.leases import PostgresLeases
+from cognition.adapters.postgres.ledger import PostgresLedger
+from cognition.adapters.postgres.migrate import require_current, upgrade
+from cognition.adapters.providers import GenaiPrices, ModelProvider
+from cognition.adapters.redis import RedisEntries, RedisLeases
+from cognition.adapters.redis import connect as connect_redis
+from cognition.domain.entry import CacheEntry
+from cognition.errors import CognitionError, EntryCorrupted
+from cognition.events import Observers
+from cognition.owner_loop import OwnerLoop
+from cognition.ports import Clock, FastStore, LeaseStore, Provider
+from cognition.resilience.store_breaker import StoreBreaker
+from cognition.services.cache_control import CacheControl, CacheParts
+from cognition.services.completion import Collaborators, CompletionService
+from cognition.services.cost_control import CostControl
+from cognition.services.layered_cache import GuardedStore, LayeredCache
+from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.reporting import LedgerReports
+from cognition.services.single_flight import Codec, GuardedLeases, SingleFlight
+from cognition.settings import Settings
+
+_IN_PROCESS = "memory://"
+
+# One worker thread for each pooled database connection.
+_WORKERS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machinery:
+    """An engine's moving parts, built and connected.
+
+    Attributes:
+        completion: Answers calls.
+        cache: Invalidates, counts and purges.
+        ledger: Reports.
+        observers: See every event.
+        loop: Where the provider is asked.
+        provider: Asks models.
+        flights: Single flight, on the loop.
+        buffer: Ledger rows that wait.
+        breakers: One for each store.
+        database: The pool of PostgreSQL connections.
+        redis: The Redis client, None when L1 is in the process.
+    """
+
+    completion: CompletionService
+    cache: CacheControl
+    ledger: LedgerReports
+    observers: Observers
+    loop: OwnerLoop
+    provider: Provider
+    flights: SingleFlight[CacheEntry]
+    buffer: LedgerBuffer
+    breakers: tuple[StoreBreaker, ...]
+    database: Engine
+    redis: Redis | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    database: Engine
+    redis: Redis | None
+    fast: FastStore
+    leases: LeaseStore
+
+
+def build(settings: Settings, clock: Clock, provider: Provider | None = None) -> Machinery:
+    """Return the machinery for some settings; starts the embedded servers where a URL is not set.
+
+    Args:
+        settings: Which stores, whose calls, which policies.
+        clock: Returns the present time.
+        provider: Asks models; by default pydantic-ai does.
+
+    Raises:
+        ConfigurationError: A store cannot be used as configured; the sentence says what to change.
+    """
+    stores = _open_stores(settings, clock)
+    observers = Observers()
+    emit = observers.emit
+    durable = PostgresEntries(stores.database, clock)
+    ledger = PostgresLedger(stores.database)
+    fast_breaker = StoreBreaker(stores.fast.name, stores.fast.ping, emit)
+    durable_breaker = StoreBreaker(durable.name, durable.ping, emit)
+    buffer = LedgerBuffer(ledger, durable_breaker, clock, emit)
+    observers.add(buffer.observe)
+    cache = LayeredCache(GuardedStore(stores.fast, fast_breaker), GuardedStore(durable, durable_breaker), clock, emit)
+    loop = OwnerLoop(_WORKERS)
+    leases = (
+        GuardedLeases(stores.leases, fast_breaker),
+        GuardedLeases(PostgresLeases(stores.database), durable_breaker),
+    )
+    flights = SingleFlight(leases, Codec(_dump, _load), loop.in_thread)
+    provider = provider or ModelProvider()
+    costs = CostControl(GenaiPrices(settings.prices), buffer, clock)
+    parts = Collaborators(cache=cache, flights=flights, provider=provider, costs=costs, in_thread=loop.in_thread)
+    return Machinery(
+        completion=CompletionService(parts, clock, emit),
+        cache=CacheControl(
+            CacheParts(layers=cache, durable=durable, ledger=ledger, buffer=buffer), settings.tenant, clock
+        ),
+        ledger=LedgerReports(ledger, buffer, settings.tenant),
+        observers=observers,
+        loop=loop,
+        provider=provider,
+        flights=flights,
+        buffer=buffer,
+        breakers=(fast_breaker, durable_breaker),
+        database=stores.database,
+        redis=stores.redis,
+    )
+
+
+def database_of(settings: Settings) -> str:
+    """Return the database's URL, starting the embedded server when none is set."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return ensure_running(settings.home).database_url
+
+
+def _open_stores(settings: Settings, clock: Clock) -> _Stores:
+    database = connect(database_of(settings))
+    try:
+        check(database)
+        if settings.database_url is None:
+            upgrade(database)
+        else:
+            require_current(database)
+    except CognitionError:
+        database.dispose()
+        raise
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ensure_running(settings.home).redis_url
+    if url is None or url.startswith(_IN_PROCESS):
+        return _Stores(database, None, MemoryEntries(clock), MemoryLeases(clock))
+    redis = connect_redis(url)
+    return _Stores(database, redis, RedisEntries(redis, clock), RedisLeases(redis))
+
+
+def _dump(result: CacheEntry | CognitionError) -> bytes:
+    """Return what single flight leaves for other processes: an entry, or an error as JSON."""
+    if isinstance(result, CognitionError):
+        return b"!" + json.dumps(result.to_dict()).encode()
+    return bytes.fromhex(result.key) + codec.encode(result)
+
+
+def _load(outcome: bytes) -> CacheEntry | CognitionError:
+    if outcome.startswith(b"!"):
+        try:
+            return CognitionError.from_dict(json.loads(outcome[1:]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise EntryCorrupted(
+                "What another process left is not an error of ours; ask the provider again."
+            ) from error
+    return codec.decode(outcome[32:], outcome[:32].hex())
