@@ -16,9 +16,9 @@
     │   └── OnlyCachedMiss
     └── LedgerConflict                another row stands under the same call key
 
-Later parts add their branches here (circuit, bulkhead, budget). Data is in attributes, the sentence is made from them, and
-every class survives `pickle` and `to_dict`/`from_dict`, because Prefect moves exceptions between processes and single
-flight hands a leader's error to waiters in other processes.
+Later parts add their branches here (circuit, bulkhead, budget). Data is in attributes, the sentence is made from
+them, and every class survives `pickle` and `to_dict`/`from_dict`, because Prefect moves exceptions between processes
+and single flight hands a leader's error to waiters in other processes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CognitionError(Exception):
 
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, **data: Any) -> None:
+    def __init__(self, message: str, **data: Any) -> None:  # noqa: ANN401  each error has data of its own
         """Keep the sentence and the data it was made from.
 
         Args:
@@ -83,7 +83,7 @@ class CacheUnavailable(CacheError):
     @classmethod
     def of(cls, store: str, reason: str) -> Self:
         """Return the error for a store that failed for a reason."""
-        return cls(f"The {store} store did not answer ({reason}); check that it runs and that its URL is right.", store=store)
+        return cls(f"The {store} store did not answer ({reason}); check its server and its URL.", store=store)
 
 
 class EntryCorrupted(CacheError):

@@ -152,5 +152,5 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(event)
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever an observer does wrong, the call goes on
                 _log.exception("An observer failed on %s.", type(event).__name__)

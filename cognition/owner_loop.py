@@ -1,7 +1,8 @@
 """The one event loop of a process on which providers are asked.
 
-HTTP clients, single flight and back-off waits belong to an event loop. Prefect gives every submitted async task a loop of
-its own and runs sync tasks in threads without one, so none of these could be shared there; here they are. Plain asyncio is
+HTTP clients, single flight and back-off waits belong to an event loop. Prefect gives every submitted async task a
+loop of its own and runs sync tasks in threads without one, so none of these could be shared there; here they are.
+Plain asyncio is
 enough: anyio's portal would keep the interpreter from exiting until it is closed, and its worker threads end with each
 submitted task.
 """

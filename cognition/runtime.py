@@ -1,7 +1,7 @@
 """The engine: opened once, used from any thread, closed at exit.
 
-Two doors, one path: looking up happens in the caller's thread (a worker thread for async callers), everything a miss needs
-on the owner loop. The registry of open engines is the only state at module level in the project.
+Two doors, one path: looking up happens in the caller's thread (a worker thread for async callers), everything a miss
+needs on the owner loop. The registry of open engines is the only state at module level in the project.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Cognition:
         self._settings = settings
         self._machinery = machinery
         self._closed = False
-        _open_engines.add(self)
+        _registry.all.add(self)
 
     @classmethod
     def open(
@@ -147,8 +147,8 @@ class Cognition:
     ) -> list[Completion[OutputT]]:
         """Answer many prompts in their order: one look-up a layer for all, then the misses side by side.
 
-        Prompts that stand there several times are asked once. When some fail, the others are still asked and cached, and the
-        first error is raised with a note that counts them.
+        Prompts that stand there several times are asked once. When some fail, the others are still asked and cached,
+        and the first error is raised with a note that counts them.
         """
         policies = self._policies(options)
         if not prompts:
@@ -260,35 +260,39 @@ class Cognition:
         return [one for one in answers if not isinstance(one, BaseException)]
 
 
-def engine_for(settings: Settings) -> Cognition:
-    """Return the engine of this process for some settings, opening it on first use; it is closed at exit."""
-    with _registry_lock:
-        engine = _registry.get((os.getpid(), settings))
-        if engine is None or engine.closed:
-            engine = _registry[os.getpid(), settings] = Cognition.open(settings)
-        return engine
+class _Registry:
+    """The open engines of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_settings: dict[Settings, Cognition] = {}
+        self.all: weakref.WeakSet[Cognition] = weakref.WeakSet()
+
+    def close_all(self) -> None:
+        for engine in list(self.all):
+            engine.close()
+
+    def after_fork(self) -> None:
+        """Give the child engines of its own; the lock may have been held by a thread that it does not have."""
+        self.lock = threading.Lock()
+        self.by_settings = {}
+        for engine in list(self.all):
+            engine.forget_parent()
 
 
 _NO_CREDENTIALS = Credentials()
 _NOBODY = Attribution()
-_registry: dict[tuple[int, Settings], Cognition] = {}
-_registry_lock = threading.Lock()
-_open_engines: weakref.WeakSet[Cognition] = weakref.WeakSet()
+_registry = _Registry()
 
-
-def _close_all() -> None:
-    for engine in list(_open_engines):
-        engine.close()
-
-
-def _after_fork() -> None:
-    global _registry_lock
-    _registry_lock = threading.Lock()
-    _registry.clear()
-    for engine in list(_open_engines):
-        engine.forget_parent()
-
-
-atexit.register(_close_all)
+atexit.register(_registry.close_all)
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_registry.after_fork)
+
+
+def engine_for(settings: Settings) -> Cognition:
+    """Return the engine of this process for some settings, opening it on first use; it is closed at exit."""
+    with _registry.lock:
+        engine = _registry.by_settings.get(settings)
+        if engine is None or engine.closed:
+            engine = _registry.by_settings[settings] = Cognition.open(settings)
+        return engine

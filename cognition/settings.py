@@ -19,8 +19,8 @@ _PREFIX = "COGNITION_"
 class Settings(BaseSettings):
     """What an engine is opened with; every field can be set by an environment variable that starts with `COGNITION_`.
 
-    Nested fields use two underscores: `COGNITION_CACHE__L1_TTL=600`, `COGNITION_RESILIENCE__ATTEMPTS=2`. Unset URLs mean the
-    embedded servers.
+    Nested fields use two underscores: `COGNITION_CACHE__L1_TTL=600`, `COGNITION_RESILIENCE__ATTEMPTS=2`. Unset URLs
+    mean the embedded servers.
 
     Attributes:
         database_url: SQLAlchemy URL of PostgreSQL with pgvector.
@@ -66,7 +66,7 @@ def base_url_of(provider: str) -> str | None:
     Args:
         provider: The part of a model's name before the colon, such as `openai-chat`.
     """
-    name = provider.split("-")[0].upper()
+    name = provider.partition("-")[0].upper()
     return os.environ.get(f"{name}_BASE_URL") or None
 
 

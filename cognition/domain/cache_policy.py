@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from pydantic import TypeAdapter
+from pydantic_ai.messages import ModelResponse
 
 from cognition.errors import ConfigurationError
 
 from .entry import Layer
-
-if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
 
 CacheMode = Literal["use", "refresh", "bypass", "only"]
 
@@ -21,20 +21,22 @@ _MODES: tuple[CacheMode, ...] = ("use", "refresh", "bypass", "only")
 # broken answers that must not be repeated to others.
 _FINISHED = frozenset({"stop", "tool_call"})
 
+_RESPONSE = TypeAdapter(ModelResponse, config={"ser_json_bytes": "base64"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
     """How one call uses the cache.
 
     Attributes:
-        mode: `use` looks up and stores; `refresh` asks the provider and stores; `bypass` does neither; `only` never asks
-            the provider and raises `OnlyCachedMiss` instead.
+        mode: `use` looks up and stores; `refresh` asks the provider and stores; `bypass` does neither; `only` never
+            asks the provider and raises `OnlyCachedMiss` instead.
         l1_ttl: Life of an entry in L1 (Redis).
         l2_ttl: Life of an entry in L2 (PostgreSQL).
         l3_ttl: Life of an entry in L3 (semantic).
-        jitter: Share by which each life is shortened or lengthened at random, so that entries stored together do not all
-            expire together; 0.1 is ±10 %.
-        max_entry_bytes: Encoded answers larger than this are not stored.
+        jitter: Share by which each life is shortened or lengthened at random, so that entries stored together do not
+            all expire together; 0.1 is ±10 %.
+        max_entry_bytes: Answers whose JSON is larger than this are not stored.
     """
 
     mode: CacheMode = "use"
@@ -98,16 +100,20 @@ def policy_of(cache: CachePolicy | CacheMode, default: CachePolicy) -> CachePoli
     )
 
 
-def refusal_to_store(response: ModelResponse) -> str | None:
+def refusal_to_store(response: ModelResponse, policy: CachePolicy) -> str | None:
     """Return why an answer must not be kept, or None when it may be.
 
-    An answer is kept only if it is finished and not empty; whether it fits the output type is decided before, and its size
-    after encoding.
+    An answer is kept only if it is finished, not empty and not too large; whether it fits its output type was decided
+    before.
     """
+    if not policy.may_store:
+        return "the policy forbids it"
     if response.finish_reason is not None and response.finish_reason not in _FINISHED:
         return f"finish reason {response.finish_reason}"
     if response.finish_reason is None:
         return "no finish reason"
     if not (response.text or "").strip() and not response.tool_calls and not response.files:
         return "empty answer"
+    if len(_RESPONSE.dump_json(response)) > policy.max_entry_bytes:
+        return "too large"
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
@@ -77,7 +77,7 @@ class CompletionRequest:
         provider, colon, name = self.model.partition(":")
         if not (provider and colon and name):
             raise ConfigurationError(
-                f"The model {self.model!r} names no provider; write it as 'provider:model', such as 'openai:gpt-5-mini'."
+                f"The model {self.model!r} names no provider; write 'provider:model', such as 'openai:gpt-5-mini'."
             )
         if not self.tenant or not self.namespace:
             raise ConfigurationError("The tenant and the namespace must not be empty; leave them out to use 'default'.")
@@ -113,7 +113,8 @@ class Completion(Generic[OutputT]):
         requested_model: The model that was asked for.
         usage: Tokens of the call that produced the answer.
         cost_usd: What this call cost: zero for a cache hit, None when the price is unknown.
-        saved_usd: What the call would have cost now, had it not been cached; zero for a provider's answer, None when unknown.
+        saved_usd: What the call would have cost now, had it not been cached; zero for a provider's answer, None when
+            unknown.
         latency: How long the caller waited.
         age: How old a cached answer is; None for a provider's.
         similarity: Cosine similarity of a semantic hit, 1 is identical; None for other layers.
@@ -170,12 +171,13 @@ def _check_messages(messages: object) -> None:
     if not isinstance(messages, Sequence) or not messages:
         kind = type(messages).__name__
         raise ConfigurationError(
-            f"The prompt is {'an empty list' if kind in {'list', 'tuple'} else kind}; pass a text or a list of pydantic-ai messages."
+            f"The prompt is {'empty' if kind in {'list', 'tuple'} else kind}; pass a text or pydantic-ai messages."
         )
-    wrong = next((m for m in messages if not isinstance(m, ModelRequest | ModelResponse)), None)  # pyright: ignore[reportUnknownVariableType]
+    items = cast("Sequence[object]", messages)
+    wrong = next((item for item in items if not isinstance(item, ModelRequest | ModelResponse)), None)
     if wrong is not None:
         raise ConfigurationError(
             f"The prompt holds a {type(wrong).__name__}; pass a text or a list of pydantic-ai messages."
         )
-    if not isinstance(messages[-1], ModelRequest):
+    if not isinstance(items[-1], ModelRequest):
         raise ConfigurationError("The last message of the prompt is the model's own; end the list with a ModelRequest.")

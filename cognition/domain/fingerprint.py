@@ -1,12 +1,12 @@
 """From a request to its exact key and scope key.
 
-Both are SHA-256 digests of canonical JSON: keys sorted, no white space, text in Unicode NFC, no case folding. The scope key
-covers everything that can change an answer except the text of the last user message; the exact key covers the scope key and
-that text. So two requests share a scope exactly when they differ in nothing but that text.
+Both are SHA-256 digests of canonical JSON: keys sorted, no white space, text in Unicode NFC, no case folding. The
+scope key covers everything that can change an answer except the text of the last user message; the exact key covers
+the scope key and that text. So two requests share a scope exactly when they differ in nothing but that text.
 
-The JSON starts with a version: a change of what is covered, or how, must raise `VERSION`, which makes all older entries
-unreachable instead of wrong. Fields are covered unless they stand in `IGNORED` with a reason, so a field that a new release
-of pydantic-ai adds is covered by itself; a test then asks for a decision.
+The JSON starts with a version: a change of what is covered, or how, must raise `VERSION`, which makes all older
+entries unreachable instead of wrong. Fields are covered unless they stand in `IGNORED` with a reason, so a field that
+a new release of pydantic-ai adds is covered by itself; a test then asks for a decision.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class OutputType:
     wrapped: bool
     parameters: ModelRequestParameters
 
-    def parse(self, response: ModelResponse) -> Any:
+    def parse(self, response: ModelResponse) -> Any:  # noqa: ANN401  the type is only known at run time
         """Return the answer as a value of the type.
 
         Raises:
@@ -56,12 +56,13 @@ class OutputType:
                 if isinstance(error, ValidationError)
                 else ""
             )
-            message = f"The answer does not fit the output type{f' at {where}' if where else ''}; ask again or loosen the type."
+            place = f" at {where}" if where else ""
+            message = f"The answer does not fit the output type{place}; ask again or loosen the type."
             raise OutputInvalid(
                 message, provider=response.provider_name or "", model=response.model_name or "", status=None
             ) from None
 
-    def adapter_input(self, response: ModelResponse) -> Any:
+    def adapter_input(self, response: ModelResponse) -> Any:  # noqa: ANN401  any JSON value
         """Return the JSON value in the answer: the arguments of the output tool, else the text."""
         call = next((call for call in response.tool_calls if call.tool_name == OUTPUT_TOOL), None)
         if call is not None:
@@ -72,7 +73,7 @@ class OutputType:
 TEXT = OutputType(adapter=None, wrapped=False, parameters=ModelRequestParameters())
 
 
-def output_type(output: Any) -> OutputType:
+def output_type(output: Any) -> OutputType:  # noqa: ANN401  Literal and list[...] are no classes
     """Return how answers of a Python type are asked for and read.
 
     Args:
@@ -90,13 +91,16 @@ def output_type(output: Any) -> OutputType:
         return _output_type(output)
 
 
-def _output_type(output: Any) -> OutputType:
+def _output_type(output: Any) -> OutputType:  # noqa: ANN401  as above
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(output)
         schema = adapter.json_schema()
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         name = getattr(output, "__name__", repr(output))
-        message = f"The output type {name} has no JSON schema; use str, a pydantic model, dataclass, TypedDict, Literal or a list of them."
+        message = (
+            f"The output type {name} has no JSON schema; "
+            "use str, a pydantic model, dataclass, TypedDict, Literal or a list of them."
+        )
         raise ConfigurationError(message) from error
     wrapped = schema.get("type") != "object"
     if wrapped:

@@ -73,5 +73,6 @@ def _is_retryable(error: BaseException) -> bool:
 
 def _error_of(state: RetryCallState) -> CognitionError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, CognitionError)
+    if not isinstance(error, CognitionError):
+        raise TypeError("Only errors of the engine are retried.") from error
     return error

@@ -18,8 +18,8 @@ _LONGEST_PROBE_SECONDS = 2.0
 class StoreBreaker:
     """Guards one store, so that a dead one costs no time per call.
 
-    The first failure opens the breaker. From then on calls are answered with a default at once, while a background thread
-    asks the store until it answers; no caller ever waits for a probe.
+    The first failure opens the breaker. From then on calls are answered with a default at once, while a background
+    thread asks the store until it answers; no caller ever waits for a probe.
     """
 
     def __init__(self, name: str, ping: Callable[[], None], emit: Emit) -> None:

@@ -23,7 +23,6 @@ from .cost_control import Attempt, CostControl
 from .layered_cache import LayeredCache
 from .single_flight import InThread, SingleFlight
 
-
 # A namespace that was never invalidated; also assumed while no store can tell, and then refused if it is wrong.
 _FIRST_GENERATION = 1
 

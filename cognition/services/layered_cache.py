@@ -32,8 +32,8 @@ class LayeredCache:
     """L1 in front of L2.
 
     L2 decides what is valid: an invalidation removes its rows and raises the generation of their namespaces in one
-    transaction. Copies in L1 carry the generation they were made in, and L1 refuses and ignores older ones, so a copy on its
-    way up while its original is invalidated never comes back to life.
+    transaction. Copies in L1 carry the generation they were made in, and L1 refuses and ignores older ones, so a copy
+    on its way up while its original is invalidated never comes back to life.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LayeredCache:
             entry: The answer; its `expires_at` is set here for each layer.
             policy: Whether storing is allowed, and for how long.
         """
-        reason = "the policy forbids it" if not policy.may_store else refusal_to_store(entry.response)
+        reason = refusal_to_store(entry.response, policy)
         if reason is not None:
             self._emit(NotStored(address, reason))
             return False
@@ -94,8 +94,8 @@ class LayeredCache:
         """Remove the selected entries from every layer; return how many each layer dropped.
 
         Raises:
-            CacheUnavailable: L2 does not answer, so nothing was invalidated; or L1 does not answer, so copies there stay
-                until they expire.
+            CacheUnavailable: L2 does not answer, so nothing was invalidated; or L1 does not answer, so copies there
+                stay until they expire.
         """
         dropped = self._durable.store.invalidate(selection)
         fast = self._fast.store.forget(selection.tenant, dropped.generations, dropped.addresses)

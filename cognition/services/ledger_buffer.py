@@ -40,8 +40,8 @@ class _Waiting:
 class LedgerBuffer:
     """Writes attempts at once, and hits and look-up counts in batches.
 
-    An observer of the engine's events. A batch that cannot be written stays and is tried again with the next one; when too
-    many rows wait, the oldest are given up and an event says so.
+    An observer of the engine's events. A batch that cannot be written stays and is tried again with the next one;
+    when too many rows wait, the oldest are given up and an event says so.
     """
 
     def __init__(self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
@@ -152,11 +152,10 @@ class LedgerBuffer:
             self._breaker.trip(error)
             self._emit(LedgerDelayed(len(batch.rows), str(error)))
             return False
-        except Exception:
+        except Exception:  # noqa: BLE001  one bad row must not keep the money of the others out
             if len(batch.rows) <= 1:
                 _log.exception("A ledger row cannot be written and is given up.")
                 return True
-            # One bad row must not keep the good ones out.
             middle = len(batch.rows) // 2
             first = LedgerBatch(rows=batch.rows[:middle], counts=batch.counts, accesses=batch.accesses)
             return self._write(first) and self._write(LedgerBatch(rows=batch.rows[middle:]))

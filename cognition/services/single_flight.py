@@ -83,8 +83,8 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """Runs the work for an address at most once at a time, here and in other processes.
 
-    Lives on the owner loop. Of several lease stores the first that answers is used. When none answers, the work runs without
-    a lease: a duplicate call costs money, a stuck one costs the user.
+    Lives on the owner loop. Of several lease stores the first that answers is used. When none answers, the work runs
+    without a lease: a duplicate call costs money, a stuck one costs the user.
     """
 
     def __init__(
