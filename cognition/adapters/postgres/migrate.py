@@ -4,15 +4,18 @@ The revisions live in the package `cognition_migrations`, which imports our tabl
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+import psycopg2
+from psycopg2 import errors
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from cognition.errors import CacheUnavailable, ConfigurationError
+from cognition.adapters.postgres.connection import connect, transaction
+from cognition.errors import ConfigurationError
 
 VERSION_TABLE = "cognition_schema_version"
 """Not Alembic's default name: in a database shared with a Prefect server that one is taken."""
@@ -25,11 +28,29 @@ _WAIT_FOR_PEER = "10min"
 # A table that is in use must not queue every later query of the application behind the upgrade.
 _WAIT_FOR_TABLE = "5s"
 
-_INSUFFICIENT_PRIVILEGE = "42501"
-_UNDEFINED_OBJECT = "42704"
-_LOCK_NOT_AVAILABLE = "55P03"
-# Connection lost, resources exhausted, server shutting down. A connection that never came about has no code at all.
-_SERVER_AWAY = ("08", "53", "57")
+_EXTENSION_REFUSED: Mapping[type[Exception], str] = {
+    errors.InsufficientPrivilege: (
+        "The database role may not create the extension pgvector: let an administrator run"
+        " 'CREATE EXTENSION vector' once in this database."
+    ),
+    psycopg2.Error: (
+        "The database server has no extension pgvector: install pgvector 0.8 or newer on it, or leave"
+        " COGNITION_DATABASE_URL unset to use the embedded server."
+    ),
+}
+_REFUSED: Mapping[type[Exception], str] = {
+    errors.InsufficientPrivilege: (
+        "The database role may not change tables: run 'cognition db upgrade' with the role that owns the schema."
+    ),
+    # The type halfvec.
+    errors.UndefinedObject: (
+        "The extension pgvector in this database is too old: install pgvector 0.8 or newer and let an administrator"
+        " run 'ALTER EXTENSION vector UPDATE'."
+    ),
+    errors.LockNotAvailable: (
+        "A table stayed in use by another transaction: run 'cognition db upgrade' again when fewer flows run."
+    ),
+}
 
 
 def head() -> str:
@@ -50,8 +71,10 @@ def current(target: Engine | str) -> str | None:
     Raises:
         CacheUnavailable: The database does not answer.
     """
-    with _connected(target) as connection:
-        return _current(connection)
+    with _engine_of(target) as engine, transaction(engine) as connection:
+        if connection.scalar(text(f"SELECT to_regclass('{VERSION_TABLE}')")) is None:
+            return None
+        return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  our own constant
 
 
 def require_current(target: Engine | str) -> None:
@@ -106,37 +129,26 @@ def downgrade(target: Engine | str, revision: str) -> None:
         revision: A revision such as `0002`, or `base` for none.
 
     Raises:
-        ConfigurationError: A table stayed in use, or the role may not drop it.
-        CacheUnavailable: The database does not answer.
+        ConfigurationError: A table stayed in use, the role may not drop it, or the database does not answer.
     """
     _migrate(target, "downgrade", revision)
 
 
 @contextmanager
-def _connected(target: Engine | str) -> Generator[Connection]:
-    engine = target if isinstance(target, Engine) else create_engine(make_url(target), poolclass=NullPool)
+def _engine_of(target: Engine | str) -> Generator[Engine]:
+    if isinstance(target, Engine):
+        yield target
+        return
+    engine = connect(target, pool_size=1)
     try:
-        with engine.connect() as connection:
-            yield connection
-    except OperationalError as error:
-        state = _sqlstate(error)
-        if state is not None and not state.startswith(_SERVER_AWAY):
-            raise
-        raise CacheUnavailable.of("postgres", _first_line(error)) from error
+        yield engine
     finally:
-        if engine is not target:
-            engine.dispose()
-
-
-def _current(connection: Connection) -> str | None:
-    if connection.scalar(text(f"SELECT to_regclass('{VERSION_TABLE}')")) is None:
-        return None
-    return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  a constant of this module
+        engine.dispose()
 
 
 def _migrate(target: Engine | str, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
     try:
-        with _connected(target) as connection:
+        with _engine_of(target) as engine, engine.connect() as connection:
             # An engine in autocommit mode would give the lock back at once and leave half a schema behind.
             connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
@@ -165,40 +177,13 @@ def _run_alembic(connection: Connection, direction: Literal["upgrade", "downgrad
 
 
 def _translated(error: DBAPIError) -> ConfigurationError:
-    state, statement = _sqlstate(error), error.statement or ""
-    if statement.startswith("CREATE EXTENSION"):
-        if state == _INSUFFICIENT_PRIVILEGE:
-            return ConfigurationError(
-                "The database role may not create the extension pgvector: let an administrator run"
-                " 'CREATE EXTENSION vector' once in this database."
-            )
-        return ConfigurationError(
-            "The database server has no extension pgvector: install pgvector 0.8 or newer on it, or leave"
-            " COGNITION_DATABASE_URL unset to use the embedded server."
-        )
-    if state == _INSUFFICIENT_PRIVILEGE:
-        return ConfigurationError(
-            "The database role may not change tables: run 'cognition db upgrade' with the role that owns the schema."
-        )
-    if state == _UNDEFINED_OBJECT:
-        return ConfigurationError(
-            "The extension pgvector in this database is too old: install pgvector 0.8 or newer and let an administrator"
-            " run 'ALTER EXTENSION vector UPDATE'."
-        )
-    if state == _LOCK_NOT_AVAILABLE:
-        return ConfigurationError(
-            "A table stayed in use by another transaction: run 'cognition db upgrade' again when fewer flows run."
-        )
-    return ConfigurationError(f"The schema could not be changed ({_first_line(error)}): nothing was kept of it.")
+    by_kind = _EXTENSION_REFUSED if (error.statement or "").startswith("CREATE EXTENSION") else _REFUSED
+    reason = str(error.orig).partition("\n")[0].strip().rstrip(".")
+    otherwise = f"The schema could not be changed ({reason}): nothing was kept of it."
+    return ConfigurationError(
+        next((sentence for kind, sentence in by_kind.items() if isinstance(error.orig, kind)), otherwise)
+    )
 
 
 def _newer_than_code(found: str, known: str) -> str:
     return f"The database schema is at {found} but this version knows only {known}: upgrade prefect-cognition."
-
-
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "pgcode", None)
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).partition("\n")[0].strip().rstrip(".")

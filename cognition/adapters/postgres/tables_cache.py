@@ -6,7 +6,19 @@ Above each index stands the query it serves; a test extracts that query and asks
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Double, Identity, Index, Integer, Table, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Computed,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    literal_column,
+    text,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
 from sqlalchemy.types import Text
@@ -102,8 +114,9 @@ llm_semantic_cache = Table(
     # ORDER BY embedding::halfvec(384) <=> array_fill(1, ARRAY[384])::halfvec(384) LIMIT 3
     Index(
         "ix_llm_semantic_cache_embedding_384",
-        text("(embedding::halfvec(384)) halfvec_cosine_ops"),
+        literal_column("(embedding::halfvec(384))", HALFVEC(384)).label("vector"),
         postgresql_using="hnsw",
+        postgresql_ops={"vector": "halfvec_cosine_ops"},
         postgresql_with={"m": 16, "ef_construction": 64},
         postgresql_where=text("dimensions = 384"),
     ),
@@ -111,8 +124,9 @@ llm_semantic_cache = Table(
     # ORDER BY embedding::halfvec(1536) <=> array_fill(1, ARRAY[1536])::halfvec(1536) LIMIT 3
     Index(
         "ix_llm_semantic_cache_embedding_1536",
-        text("(embedding::halfvec(1536)) halfvec_cosine_ops"),
+        literal_column("(embedding::halfvec(1536))", HALFVEC(1536)).label("vector"),
         postgresql_using="hnsw",
+        postgresql_ops={"vector": "halfvec_cosine_ops"},
         postgresql_with={"m": 16, "ef_construction": 64},
         postgresql_where=text("dimensions = 1536"),
     ),

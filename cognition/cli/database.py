@@ -1,0 +1,38 @@
+"""The commands `cognition db upgrade` and `cognition db current`."""
+
+import json
+
+import typer
+
+from cognition.adapters.postgres import migrate
+from cognition.cli.servers import AsJson
+from cognition.settings import Settings
+from cognition.wiring import database_of
+
+db_app = typer.Typer(name="db", help="The database schema.", no_args_is_help=True)
+
+
+@db_app.command()
+def upgrade(json_output: AsJson = False) -> None:
+    """Bring the database to the schema of this version; nothing happens when it is there already."""
+    database = database_of(Settings())
+    before = migrate.current(database)
+    after = migrate.upgrade(database)
+    if json_output:
+        typer.echo(json.dumps({"before": before, "revision": after}))
+    elif before == after:
+        typer.echo(f"The database schema is at {after} already.")
+    else:
+        typer.echo(f"The database schema is at {after} now.")
+
+
+@db_app.command()
+def current(json_output: AsJson = False) -> None:
+    """Print the revision of the database, and fail when this version needs another one."""
+    database = database_of(Settings())
+    found = migrate.current(database)
+    if json_output:
+        typer.echo(json.dumps({"revision": found, "needed": migrate.head()}))
+    else:
+        typer.echo(found or "none")
+    migrate.require_current(database)
