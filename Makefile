@@ -65,7 +65,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 
 lock: $(BIN)/uv ## Write the lock files after a change of dependencies, moving nothing else
-	@$(COMPILE) --extra local --group dev --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --all-extras --group dev --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --no-deps --group local-model --output-file $(MODEL_LOCK)
 
 upgrade: UPGRADE = --upgrade

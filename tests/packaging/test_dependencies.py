@@ -26,7 +26,7 @@ def imported() -> dict[str, set[str]]:
                 match node:
                     case ast.Import(names=names):
                         modules = [alias.name for alias in names]
-                    case ast.ImportFrom(module=str(module)):
+                    case ast.ImportFrom(module=str(module), level=0):
                         modules = [module]
                     case _:
                         continue

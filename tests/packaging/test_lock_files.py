@@ -39,7 +39,7 @@ def test_the_lock_file_covers_what_the_project_declares() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [
         *declared["project"]["dependencies"],
-        *declared["project"]["optional-dependencies"]["local"],
+        *(text for texts in declared["project"]["optional-dependencies"].values() for text in texts),
         *declared["dependency-groups"]["dev"],
     ]
     locked = [Requirement(line.split(" --hash", 1)[0]) for line in requirements("requirements.lock")]
