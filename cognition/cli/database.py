@@ -1,13 +1,12 @@
 """The commands `cognition db upgrade` and `cognition db current`."""
 
-import json
-
 import typer
 
 from cognition.adapters.postgres import migrate
-from cognition.cli.servers import AsJson
+from cognition.cli.output import AsJson, print_json
 from cognition.settings import Settings
 from cognition.wiring import database_of
+
 
 db_app = typer.Typer(name="db", help="The database schema.", no_args_is_help=True)
 
@@ -19,7 +18,7 @@ def upgrade(json_output: AsJson = False) -> None:
     before = migrate.current(database)
     after = migrate.upgrade(database)
     if json_output:
-        typer.echo(json.dumps({"before": before, "revision": after}))
+        print_json({"before": before, "revision": after})
     elif before == after:
         typer.echo(f"The database schema is at {after} already.")
     else:
@@ -32,7 +31,7 @@ def current(json_output: AsJson = False) -> None:
     database = database_of(Settings())
     found = migrate.current(database)
     if json_output:
-        typer.echo(json.dumps({"revision": found, "needed": migrate.head()}))
+        print_json({"revision": found, "needed": migrate.head()})
     else:
         typer.echo(found or "none")
     migrate.require_current(database)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cognition.domain.completion import CompletionRequest
-from cognition.domain.entry import Layer, Selection
+from cognition.domain.entry import Address, Layer, Selection
 from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import LayerStats
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock, DurableStore, Ledger
 
-from .layered_cache import LayeredCache
-from .ledger_buffer import LedgerBuffer
+from cognition.services.layered_cache import LayeredCache
+from cognition.services.ledger_buffer import LedgerBuffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,14 @@ class CacheControl:
             created_before=self._clock() - older_than if older_than is not None else None,
         )
         return self._parts.layers.invalidate(selection)
+
+    def evict_from_l1(self, addresses: Sequence[Address]) -> int:
+        """Drop answers from L1 only, as Redis does when it needs space; return how many it held.
+
+        Args:
+            addresses: Where they live, as `Answered` events tell.
+        """
+        return self._parts.layers.evict_from_l1(self._tenant, addresses)
 
     def stats(self, window: timedelta = timedelta(hours=24)) -> list[LayerStats]:
         """Return how each layer served during the last hours.

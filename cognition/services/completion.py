@@ -19,7 +19,7 @@ from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
 from cognition.events import Answered, Emit, Failed
 from cognition.ports import Clock
 
-from .errand import Collaborators, Errand, Policies, Unanswered
+from cognition.services.errand import Collaborators, Errand, Policies, Unanswered
 
 
 class CompletionService:

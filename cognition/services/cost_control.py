@@ -15,7 +15,7 @@ from cognition.domain.ledger import LedgerRow, Status
 from cognition.domain.pricing import Cost
 from cognition.ports import Clock, Prices
 
-from .ledger_buffer import LedgerBuffer
+from cognition.services.ledger_buffer import LedgerBuffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,9 @@ from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.resilience.retry import retry
 
-from .cost_control import Attempt, CostControl
-from .layered_cache import LayeredCache
-from .single_flight import InThread, SingleFlight
+from cognition.services.cost_control import Attempt, CostControl
+from cognition.services.layered_cache import LayeredCache
+from cognition.services.single_flight import InThread, SingleFlight
 
 # A namespace that was never invalidated; also assumed while no store can tell, and then refused if it is wrong.
 _FIRST_GENERATION = 1

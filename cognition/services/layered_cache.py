@@ -103,6 +103,14 @@ class LayeredCache:
         self._emit(Invalidated(selection.tenant, selection.namespace, tuple(counts.items())))
         return counts
 
+    def evict_from_l1(self, tenant: str, addresses: Sequence[Address]) -> int:
+        """Drop copies in L1; return how many there were.
+
+        Raises:
+            CacheUnavailable: L1 does not answer.
+        """
+        return self._fast.store.forget(tenant, {}, addresses)
+
     def _look_up(
         self, addresses: Sequence[Address], model: str, policy: CachePolicy, *, count: bool = True
     ) -> list[LookUp]:

@@ -10,7 +10,7 @@ from cognition.domain.ledger import Dimension, ReportLine, ReportQuery
 from cognition.errors import ConfigurationError
 from cognition.ports import Ledger
 
-from .ledger_buffer import LedgerBuffer
+from cognition.services.ledger_buffer import LedgerBuffer
 
 
 class LedgerReports:

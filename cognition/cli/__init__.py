@@ -1,0 +1,45 @@
+"""The command line: thin commands over services.
+
+Packages above the engine bring commands of their own (`cognition demo` is a Prefect flow) through the entry points
+`cognition.commands`, so that the engine knows nothing of Prefect.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from cognition.errors import CognitionError
+
+from cognition.cli.cache import cache_app, stats
+from cognition.cli.database import db_app
+from cognition.cli.doctor import doctor
+from cognition.cli.ledger import report
+from cognition.cli.servers import down, status, up
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="cognition",
+    help="LLM calls in Prefect flows that are cached, resilient and accounted for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (up, down, status, doctor, stats, report):
+    app.command()(command)
+app.add_typer(db_app, name="db")
+app.add_typer(cache_app, name="cache")
+
+
+def main() -> None:
+    """Run a command; errors are one sentence on standard error and exit code 1, wrong usage is exit code 2."""
+    for entry_point in entry_points(group="cognition.commands"):
+        app.command(entry_point.name)(entry_point.load())
+    try:
+        app()
+    except CognitionError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)

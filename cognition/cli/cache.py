@@ -1,0 +1,68 @@
+"""The commands `cognition stats` and `cognition cache …`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from cognition.runtime import Cognition
+
+from cognition.cli.output import AsJson, print_json, print_table
+
+cache_app = typer.Typer(help="Declare cached answers wrong, or tidy up.", no_args_is_help=True)
+
+Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1)]
+
+
+def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
+    """Print how each cache layer served."""
+    with Cognition.open() as engine:
+        layers = engine.cache.stats(timedelta(hours=hours))
+    if json_output:
+        names = ("hits", "misses", "corrupt", "stores", "saved_usd")
+        print_json(
+            [
+                {"layer": one.layer, "hit_rate": one.hit_rate} | {name: getattr(one, name) for name in names}
+                for one in layers
+            ]
+        )
+        return
+    rows = [
+        (one.layer, one.hits, one.misses, f"{one.hit_rate:.1%}", one.corrupt, one.stores, f"${one.saved_usd:.6f}")
+        for one in layers
+    ]
+    columns = ("layer", "hits", "misses", "hit rate", "corrupt", "stores", "saved")
+    print_table(f"The last {hours:g} hours", columns, rows)
+
+
+@cache_app.command()
+def invalidate(
+    namespace: Annotated[str | None, typer.Option(help="All answers of a namespace.")] = None,
+    model: Annotated[str | None, typer.Option(help="All answers of a model, as provider:model.")] = None,
+    tag: Annotated[str | None, typer.Option(help="All answers that carry a tag, such as team:support.")] = None,
+    older_than_hours: Annotated[float | None, typer.Option(help="All answers of at least this age.", min=0)] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Remove answers from every layer, for every process; conditions that are given must all hold."""
+    age = timedelta(hours=older_than_hours) if older_than_hours is not None else None
+    with Cognition.open() as engine:
+        dropped = engine.cache.invalidate(namespace=namespace, model=model, tag=tag, older_than=age)
+    if json_output:
+        print_json({"dropped": dropped})
+    else:
+        typer.echo("Dropped " + ", ".join(f"{count} in {layer}" for layer, count in dropped.items()) + ".")
+
+
+@cache_app.command()
+def purge(
+    limit: Annotated[int, typer.Option(help="Delete at most so many.", min=1)] = 10_000, json_output: AsJson = False
+) -> None:
+    """Delete expired answers from L2."""
+    with Cognition.open() as engine:
+        purged = engine.cache.purge(limit)
+    if json_output:
+        print_json({"purged": purged})
+    else:
+        typer.echo(f"Purged {purged} expired entries.")

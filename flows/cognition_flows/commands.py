@@ -1,0 +1,37 @@
+"""Commands that need Prefect, found by `cognition` through the entry points `cognition.commands`.
+
+Prefect is imported when a command runs, not when the command line lists its commands: that takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_QUIET_PREFECT = {
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # On a small machine the first start of a temporary server takes longer than Prefect's default of 20 seconds.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+}
+
+
+def demo(
+    model: Annotated[
+        str | None, typer.Option(help="Any model, as provider:model, with its key in the environment.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="A text, CSV or JSONL file instead of packages.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1000)] = 8,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Summarise and classify real texts in a Prefect flow, three times, and print what was cached, paid and saved."""
+    for name, value in _QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)
+    from cognition_flows.demo import run_demo  # noqa: PLC0415  see the module docstring
+
+    run_demo(model, source, count, json_output=json_output)

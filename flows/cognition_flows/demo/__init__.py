@@ -1,0 +1,5 @@
+"""`cognition demo`: the main job on real input, three times, with what each pass cost and saved."""
+
+from cognition_flows.demo.run import run_demo
+
+__all__ = ["run_demo"]

@@ -1,0 +1,83 @@
+"""Where the demo's texts come from: the packages of this environment, or a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import Distribution, distributions
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cognition.errors import ConfigurationError
+
+# The local model reads about 50 tokens a second and a core; more of a description would not change its class.
+_LONGEST = 600
+
+
+def read_documents(source: Path | None, count: int) -> list[str]:
+    """Return up to `count` texts.
+
+    Args:
+        source: A text file (paragraphs), a CSV file or a JSONL file; None reads the descriptions of installed packages.
+        count: How many texts at most.
+
+    Raises:
+        ConfigurationError: The file cannot be read or holds no text.
+    """
+    if source is None:
+        return list(islice(_package_descriptions(), count))
+    read = _READERS.get(source.suffix.lower(), _paragraphs)
+    try:
+        texts = [text.strip()[:_LONGEST] for text in read(source.read_text(encoding="utf-8-sig")) if text.strip()]
+    except OSError as error:
+        raise ConfigurationError(
+            f"{source} cannot be read ({error.strerror}); name a text, CSV or JSONL file."
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise ConfigurationError(
+            f"{source} is not a {source.suffix or 'text'} file in UTF-8; save it as such."
+        ) from error
+    if not texts:
+        raise ConfigurationError(f"{source} holds no text; give each text a paragraph, a CSV row or a JSON line.")
+    return texts[:count]
+
+
+def _package_descriptions() -> Iterator[str]:
+    named = {dist.metadata["Name"]: dist for dist in distributions() if dist.metadata["Summary"]}
+    for name in sorted(named, key=str.lower):
+        yield f"{name}: {_opening(named[name])}"
+
+
+def _opening(distribution: Distribution) -> str:
+    """Return the summary and the beginning of the description, without badges, tables and headings."""
+    metadata = distribution.metadata.json
+    lines = str(metadata.get("description", "")).splitlines()
+    prose = [line.strip() for line in lines if line.strip()[:1].isalpha()]
+    return " ".join([str(metadata.get("summary", "")), *prose])[:_LONGEST]
+
+
+def _paragraphs(text: str) -> Iterable[str]:
+    return text.split("\n\n")
+
+
+def _csv_rows(text: str) -> Iterator[str]:
+    for row in csv.DictReader(text.splitlines()):
+        yield _text_of(row)
+
+
+def _json_lines(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if line.strip():
+            yield _text_of(json.loads(line))
+
+
+def _text_of(row: Any) -> str:  # noqa: ANN401  any JSON value
+    """Return a row's text: the field `text`, else the longest one."""
+    if not isinstance(row, dict):
+        return str(row)
+    return str(row.get("text") or max((str(value) for value in row.values()), key=len, default=""))
+
+
+_READERS: dict[str, Callable[[str], Iterable[str]]] = {".csv": _csv_rows, ".jsonl": _json_lines}
