@@ -147,6 +147,10 @@ class Observers:
         """Let one more observer see all later events."""
         self._observers = (*self._observers, observer)
 
+    def remove(self, observer: Observer) -> None:
+        """Let an observer see no later events."""
+        self._observers = tuple(one for one in self._observers if one is not observer)
+
     def emit(self, event: Event) -> None:
         """Pass an event on."""
         for observer in self._observers:

@@ -11,13 +11,12 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cognition.errors import CognitionError
-
 from cognition.cli.cache import cache_app, stats
 from cognition.cli.database import db_app
 from cognition.cli.doctor import doctor
 from cognition.cli.ledger import report
 from cognition.cli.servers import down, status, up
+from cognition.errors import CognitionError
 
 __all__ = ["app", "main"]
 

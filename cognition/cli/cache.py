@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cognition.runtime import Cognition
-
 from cognition.cli.output import AsJson, print_json, print_table
+from cognition.runtime import Cognition
 
 cache_app = typer.Typer(help="Declare cached answers wrong, or tidy up.", no_args_is_help=True)
 

@@ -7,7 +7,6 @@ from cognition.cli.output import AsJson, print_json
 from cognition.settings import Settings
 from cognition.wiring import database_of
 
-
 db_app = typer.Typer(name="db", help="The database schema.", no_args_is_help=True)
 
 

@@ -9,11 +9,10 @@ from importlib.util import find_spec
 
 import typer
 
+from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
 from cognition.runtime import Cognition
 from cognition.settings import Settings, unknown_variables
-
-from cognition.cli.output import AsJson, print_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from typing import Annotated, cast
 
 import typer
 
+from cognition.cli.output import AsJson, print_json, print_table
 from cognition.domain.ledger import Dimension, ReportLine
 from cognition.runtime import Cognition
-
-from cognition.cli.output import AsJson, print_json, print_table
 
 _FIGURES = ("calls", "hits", "attempts", "input_tokens", "output_tokens", "cost_usd", "saved_usd", "unpriced")
 

@@ -6,7 +6,6 @@ import typer
 
 from cognition.adapters import embedded
 from cognition.adapters.embedded import ServerStatus
-
 from cognition.cli.output import AsJson, print_json
 
 

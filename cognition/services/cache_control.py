@@ -12,7 +12,6 @@ from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import LayerStats
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock, DurableStore, Ledger
-
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 

@@ -18,7 +18,6 @@ from cognition.domain.fingerprint import address_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
 from cognition.events import Answered, Emit, Failed
 from cognition.ports import Clock
-
 from cognition.services.errand import Collaborators, Errand, Policies, Unanswered
 
 

@@ -14,7 +14,6 @@ from cognition.domain.entry import Address, CacheEntry
 from cognition.domain.ledger import LedgerRow, Status
 from cognition.domain.pricing import Cost
 from cognition.ports import Clock, Prices
-
 from cognition.services.ledger_buffer import LedgerBuffer
 
 

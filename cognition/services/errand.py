@@ -18,7 +18,6 @@ from cognition.events import Emit, RetryScheduled
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.resilience.retry import retry
-
 from cognition.services.cost_control import Attempt, CostControl
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.single_flight import InThread, SingleFlight

@@ -9,7 +9,6 @@ from typing import get_args
 from cognition.domain.ledger import Dimension, ReportLine, ReportQuery
 from cognition.errors import ConfigurationError
 from cognition.ports import Ledger
-
 from cognition.services.ledger_buffer import LedgerBuffer
 
 

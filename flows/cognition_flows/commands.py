@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from cognition.cli.output import AsJson
+
 _QUIET_PREFECT = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -18,20 +20,15 @@ _QUIET_PREFECT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
 }
 
+Model = Annotated[str | None, typer.Option(help="Any model, as provider:model, its key in the environment.")]
+Source = Annotated[Path | None, typer.Option("--input", help="A text, CSV or JSONL file instead of packages.")]
+Count = Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1000)]
 
-def demo(
-    model: Annotated[
-        str | None, typer.Option(help="Any model, as provider:model, with its key in the environment.")
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--input", help="A text, CSV or JSONL file instead of packages.")
-    ] = None,
-    count: Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1000)] = 8,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-) -> None:
+
+def demo(model: Model = None, source: Source = None, count: Count = 8, json_output: AsJson = False) -> None:
     """Summarise and classify real texts in a Prefect flow, three times, and print what was cached, paid and saved."""
     for name, value in _QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
-    from cognition_flows.demo import run_demo  # noqa: PLC0415  see the module docstring
+    from cognition_flows.demo import print_demo, run_demo  # noqa: PLC0415  see the module docstring
 
-    run_demo(model, source, count, json_output=json_output)
+    print_demo(run_demo(model, source, count, quiet=json_output), as_json=json_output)

@@ -73,7 +73,7 @@ def _json_lines(text: str) -> Iterator[str]:
             yield _text_of(json.loads(line))
 
 
-def _text_of(row: Any) -> str:  # noqa: ANN401  any JSON value
+def _text_of(row: Any) -> str:
     """Return a row's text: the field `text`, else the longest one."""
     if not isinstance(row, dict):
         return str(row)
