@@ -1,0 +1,126 @@
+"""The one place that asks models, through pydantic-ai."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from pydantic_ai.direct import model_request
+from pydantic_ai.exceptions import AgentRunError, UserError
+from pydantic_ai.messages import InstructionPart, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+
+from cognition.adapters.providers.clients import Client, host_of, local_model_of, model_of, open_client
+from cognition.adapters.providers.local_model import LocalEndpoint, LocalModel
+from cognition.adapters.providers.provider_errors import translate
+from cognition.domain.completion import CompletionRequest, Credentials
+from cognition.errors import ConfigurationError
+
+_LOCAL = "local"
+
+_Key = tuple[str, Credentials | LocalEndpoint]
+
+
+@dataclass(slots=True)
+class _OnLoop:
+    """Everything that belongs to one event loop: HTTP connections cannot move to another one."""
+
+    loop: asyncio.AbstractEventLoop
+    models: dict[_Key, asyncio.Task[Model]] = field(default_factory=dict[_Key, asyncio.Task[Model]])
+    clients: dict[tuple[str, Credentials], Client] = field(default_factory=dict[tuple[str, Credentials], Client])
+    local_models: dict[str, LocalModel] = field(default_factory=dict[str, LocalModel])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class ModelProvider:
+    """Asks any model that pydantic-ai knows, and local ones; one HTTP client a provider, address and key."""
+
+    def __init__(self) -> None:
+        """Connect to nothing yet."""
+        self._on_loop: _OnLoop | None = None
+
+    async def ask(self, request: CompletionRequest) -> ModelResponse:
+        """Return the model's answer; one request, no retries.
+
+        Raises:
+            ProviderError: Whatever went wrong, translated.
+            ConfigurationError: The model, key or address cannot be right.
+        """
+        model = await self._model(request)
+        settings: dict[str, Any] = dict(request.settings or {})
+        if "max_retries" not in model.unsupported_settings:
+            settings["max_retries"] = 0  # the engine retries; the SDKs' own retries would multiply with it
+        try:
+            return await model_request(
+                model,
+                request.messages,
+                model_settings=cast(ModelSettings, settings),
+                model_request_parameters=_parameters(request),
+            )
+        except AgentRunError as error:
+            raise translate(error, request.model, host_of(model)) from error
+        except UserError as error:
+            raise ConfigurationError(f"{request.model} cannot be asked this way: {error.message}") from error
+
+    async def close(self) -> None:
+        """Close connections and local models."""
+        here, self._on_loop = self._on_loop, None
+        if here is None:
+            return
+        for task in here.models.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                async with task.result():  # leaving a client's context is pydantic-ai's way to close it
+                    pass
+        for local in here.local_models.values():
+            await asyncio.to_thread(local.close)
+
+    async def _model(self, request: CompletionRequest) -> Model:
+        """Return the model, made once; in a thread, because importing an SDK takes up to a second."""
+        here = self._here()
+        key: _Key = (request.model, request.credentials)
+        if request.provider == _LOCAL:
+            key = (request.model, await self._local_endpoint(here, request.model))
+        task = here.models.get(key)
+        if task is None:
+            task = here.models[key] = asyncio.create_task(asyncio.to_thread(_make, here, *key))
+            task.add_done_callback(lambda made: _forget_failed(here, key, made))
+        return await asyncio.shield(task)  # a caller that gives up must not take it from the others
+
+    async def _local_endpoint(self, here: _OnLoop, model: str) -> LocalEndpoint:
+        name = model.partition(":")[2]
+        if name not in here.local_models:
+            here.local_models[name] = LocalModel(name)
+        return await asyncio.to_thread(here.local_models[name].open)
+
+    def _here(self) -> _OnLoop:
+        """Return what belongs to the running loop; after a fork it is a new one, and the old one's is left behind."""
+        loop = asyncio.get_running_loop()
+        if self._on_loop is None or self._on_loop.loop is not loop:
+            self._on_loop = _OnLoop(loop)
+        return self._on_loop
+
+
+def _make(here: _OnLoop, name: str, access: Credentials | LocalEndpoint) -> Model:
+    if isinstance(access, LocalEndpoint):
+        return local_model_of(name, access)
+    provider = name.partition(":")[0]
+    with here.lock:
+        client = here.clients.get((provider, access))
+        if client is None:
+            client = here.clients[provider, access] = open_client(provider, access)
+    return model_of(name, client)
+
+
+def _forget_failed(here: _OnLoop, key: _Key, made: asyncio.Task[Model]) -> None:
+    """Let the next call try again, when the user has installed or set what was missing."""
+    if made.cancelled() or made.exception() is not None:
+        del here.models[key]
+
+
+def _parameters(request: CompletionRequest) -> ModelRequestParameters:
+    """Return what is asked for besides the messages; instructions become the system prompt."""
+    parameters = request.request_parameters
+    if request.instructions is None:
+        return parameters
+    return replace(parameters, instruction_parts=[InstructionPart(content=request.instructions)])
