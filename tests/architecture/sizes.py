@@ -24,9 +24,6 @@ GROUPS: Mapping[str, Sequence[str]] = {
 }
 SOURCE_ROOTS = ("blocks", "flows", "migrations")
 
-# Functions that may take more parameters, each with the reason. An entry that is no longer needed is an offence too.
-WIDE_FUNCTIONS: Mapping[str, str] = {}
-
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -89,8 +86,8 @@ def percentile(values: Sequence[int], share: float) -> int:
     return sorted(values)[max(math.ceil(share * len(values)), 1) - 1] if values else 0
 
 
-def offences(modules: Sequence[Module], wide: Mapping[str, str]) -> Iterator[str]:
-    """Say in one line each what is too large; `wide` names the functions that may take many parameters."""
+def offences(modules: Sequence[Module]) -> Iterator[str]:
+    """Say in one line each what is too large."""
     functions = [function for module in modules for function in module.functions]
     for module in modules:
         if module.lines > MODULE_LINES_MAX:
@@ -98,36 +95,27 @@ def offences(modules: Sequence[Module], wide: Mapping[str, str]) -> Iterator[str
     for function in functions:
         if function.lines > FUNCTION_LINES_MAX:
             yield f"{function.place}: {function.lines} lines in {function.name}, at most {FUNCTION_LINES_MAX}"
-        if function.parameters > PARAMETERS_MAX and function.name not in wide:
+        if function.parameters > PARAMETERS_MAX:
             yield f"{function.place}: {function.parameters} parameters of {function.name}, at most {PARAMETERS_MAX}"
-    if (middle := median([module.lines for module in modules] or [0])) > MODULE_LINES_MEDIAN:
+    if (middle := median(module.lines for module in modules)) > MODULE_LINES_MEDIAN:
         yield f"median of {middle:g} lines a module, at most {MODULE_LINES_MEDIAN}"
     if (tail := percentile([function.lines for function in functions], 0.95)) > FUNCTION_LINES_P95:
         yield f"95th percentile of {tail} lines a function, at most {FUNCTION_LINES_P95}"
 
 
-def needless(modules: Sequence[Module], wide: Mapping[str, str]) -> Iterator[str]:
-    """Say which entries of `wide` name no function that needs one, so that the list can only shrink."""
-    functions = [function for module in modules for function in module.functions]
-    needed = {function.name for function in functions if function.parameters > PARAMETERS_MAX}
-    yield from (f"WIDE_FUNCTIONS: {name} is no longer needed, delete it" for name in wide if name not in needed)
-
-
 def main(root: Path) -> int:
-    """Check every group below `root`, print offenders and one summary line a group, and return the exit code."""
+    """Check every group below `root`, print one summary line a group and the offenders, and return the exit code."""
     found: list[str] = []
-    everything: list[Module] = []
     for group, folders in GROUPS.items():
         modules = [read_module(path, root) for folder in folders for path in sorted((root / folder).rglob("*.py"))]
-        everything += modules
-        found += offences(modules, WIDE_FUNCTIONS)
         functions = [function for module in modules for function in module.functions]
         print(
-            f"{group}: {len(modules)} modules, median {median([module.lines for module in modules] or [0]):g} lines;"
+            f"{group}: {len(modules)} modules, median {median(module.lines for module in modules):g} lines;"
             f" {len(functions)} functions, 95th percentile {percentile([item.lines for item in functions], 0.95)} lines"
         )
-    found += needless(everything, WIDE_FUNCTIONS)
-    print(*found, sep="\n", end="\n" if found else "")
+        found += offences(modules)
+    for offence in found:
+        print(offence)
     return 1 if found else 0
 
 

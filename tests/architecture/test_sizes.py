@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sizes import Module, needless, offences, percentile, read_module
+from tests.architecture.sizes import Module, offences, percentile, read_module
 
 
 def module_of(folder: Path, text: str) -> Module:
@@ -23,7 +23,7 @@ def test_a_module_within_the_limits_is_no_offence(tmp_path: Path) -> None:
     """A function of 35 lines with five parameters passes."""
     module = module_of(tmp_path, "def f(a, b, *, c, d, e, **rest):\n" + body(34))
 
-    assert [] == list(offences([module], {}))
+    assert [] == list(offences([module]))
 
 
 def test_a_long_function_is_named_with_its_place(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_long_function_is_named_with_its_place(tmp_path: Path) -> None:
     short = "".join(f"def f{number}(): pass\n" for number in range(30))
     module = module_of(tmp_path, short + "class C:\n    async def g(self):\n" + body(50, indent=" " * 8))
 
-    assert ["module.py:32: 51 lines in module.C.g, at most 50"] == list(offences([module], {}))
+    assert ["module.py:32: 51 lines in module.C.g, at most 50"] == list(offences([module]))
 
 
 def test_a_long_module_is_an_offence(tmp_path: Path) -> None:
@@ -39,14 +39,14 @@ def test_a_long_module_is_an_offence(tmp_path: Path) -> None:
     small = module_of(tmp_path, "x = 1\n")
     large = module_of(tmp_path, "x = 1\n" * 401)
 
-    assert ["module.py:1: 401 lines in a module, at most 400"] == list(offences([small, small, large], {}))
+    assert ["module.py:1: 401 lines in a module, at most 400"] == list(offences([small, small, large]))
 
 
 def test_a_high_median_is_an_offence(tmp_path: Path) -> None:
     """Modules that are all medium-sized break the median."""
     module = module_of(tmp_path, "x = 1\n" * 151)
 
-    assert ["median of 151 lines a module, at most 150"] == list(offences([module, module, module], {}))
+    assert ["median of 151 lines a module, at most 150"] == list(offences([module, module, module]))
 
 
 def test_many_long_functions_break_the_percentile(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_many_long_functions_break_the_percentile(tmp_path: Path) -> None:
     short = "".join(f"def f{number}(): pass\n" for number in range(18))
     module = module_of(tmp_path, short + ("def g():\n" + body(35)) * 2)
 
-    assert ["95th percentile of 36 lines a function, at most 35"] == list(offences([module], {}))
+    assert ["95th percentile of 36 lines a function, at most 35"] == list(offences([module]))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_parameters_of_every_kind_count(tmp_path: Path, signature: str) -> None:
     """Positional-only, ordinary and keyword-only parameters count alike."""
     module = module_of(tmp_path, signature)
 
-    assert ["module.py:1: 6 parameters of module.f, at most 5"] == list(offences([module], {}))
+    assert ["module.py:1: 6 parameters of module.f, at most 5"] == list(offences([module]))
 
 
 def test_self_does_not_count_but_a_first_parameter_of_a_function_does(tmp_path: Path) -> None:
@@ -79,23 +79,7 @@ def test_self_does_not_count_but_a_first_parameter_of_a_function_does(tmp_path: 
         "class C:\n    def m(self, a, b, c, d, e): pass\ndef f(self, a, b, c, d, e): pass\n",
     )
 
-    assert ["module.py:3: 6 parameters of module.f, at most 5"] == list(offences([module], {}))
-
-
-def test_a_named_exception_may_be_wide(tmp_path: Path) -> None:
-    """A function on the list of exceptions is not reported."""
-    module = module_of(tmp_path, "def f(a, b, c, d, e, f): pass")
-
-    assert [] == list(offences([module], {"module.f": "public"}))
-
-
-def test_an_exception_that_is_not_needed_is_an_offence(tmp_path: Path) -> None:
-    """The list of exceptions cannot outlive its functions."""
-    module = module_of(tmp_path, "def f(a): pass")
-
-    assert ["WIDE_FUNCTIONS: module.f is no longer needed, delete it"] == list(
-        needless([module], {"module.f": "public"})
-    )
+    assert ["module.py:3: 6 parameters of module.f, at most 5"] == list(offences([module]))
 
 
 @pytest.mark.parametrize(
