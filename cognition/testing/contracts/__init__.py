@@ -1,0 +1,25 @@
+"""What an adapter must do, as test classes: inherit one, give it the fixtures it names, and pytest runs its tests.
+
+    from cognition.testing.contracts import FastStoreContract
+
+    class TestMyStore(FastStoreContract):
+        @pytest.fixture
+        def store(self, clock): return MyStore(clock)
+
+Needs pytest and hypothesis.
+"""
+
+import pytest
+
+# Before the modules are imported: only then does a failing assertion show the values it compared.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{module}" for module in ("durable", "entries", "fast", "leases", "ledger"))
+)
+
+from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402  see above
+from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
+from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
+from cognition.testing.contracts.leases import LeaseStoreContract  # noqa: E402
+from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
+
+__all__ = ["DurableStoreContract", "EntryStoreContract", "FastStoreContract", "LeaseStoreContract", "LedgerContract"]

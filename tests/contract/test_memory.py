@@ -1,0 +1,68 @@
+"""The memory adapters keep the contracts, so tests that use them tell the truth about the real stores."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from cognition.adapters.memory import MemoryDurableEntries, MemoryEntries, MemoryLeases, MemoryLedger
+from cognition.testing.clock import FakeClock
+from cognition.testing.contracts import DurableStoreContract, FastStoreContract, LeaseStoreContract, LedgerContract
+from cognition.testing.contracts.entries import Plant
+from cognition.testing.contracts.leases import Wait
+
+
+class TestFastEntries(FastStoreContract):
+    """L1 in memory."""
+
+    @pytest.fixture
+    def store(self, clock: FakeClock) -> MemoryEntries:
+        """Return an empty L1."""
+        return MemoryEntries(clock)
+
+    @pytest.fixture
+    def plant(self, store: MemoryEntries) -> Plant:
+        """Return how to put any bytes into it."""
+        return store.plant
+
+
+class TestDurableEntries(DurableStoreContract):
+    """L2 in memory."""
+
+    @pytest.fixture
+    def store(self) -> MemoryDurableEntries:
+        """Return an empty L2."""
+        return MemoryDurableEntries()
+
+    @pytest.fixture
+    def plant(self, store: MemoryDurableEntries) -> Plant:
+        """Return how to put any bytes into it."""
+        return store.plant
+
+
+class TestLeases(LeaseStoreContract):
+    """Leases in memory."""
+
+    @pytest.fixture
+    def leases(self, clock: FakeClock) -> MemoryLeases:
+        """Return a store without leases."""
+        return MemoryLeases(clock)
+
+    @pytest.fixture
+    def wait(self, clock: FakeClock) -> Wait:
+        """Return how to let time pass."""
+
+        def advance(seconds: float) -> None:
+            clock.advance(timedelta(seconds=seconds))
+
+        return advance
+
+
+class TestLedger(LedgerContract):
+    """The ledger in memory."""
+
+    @pytest.fixture
+    def ledger(self) -> MemoryLedger:
+        """Return an empty ledger."""
+        return MemoryLedger()
