@@ -1,0 +1,172 @@
+"""What the engine adds to its stores, as ratios of raw calls measured in the same run.
+
+Run `python -m benchmarks.hot_path` (or `make bench`). Each figure is the median over interleaved rounds, so that a machine
+that is busy for a moment disturbs both sides of a ratio. Stores are the embedded ones, on Unix sockets, in a home of their
+own; the provider answers at once, so that a miss measures the engine alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg2
+import redis
+from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.usage import RequestUsage
+from sqlalchemy import make_url
+
+from cognition import Cognition, CompletionRequest, Settings
+from cognition.adapters.embedded import EmbeddedServers, ensure_running, stop
+from cognition.domain.entry import Address
+from cognition.domain.fingerprint import address_of
+
+MODEL = "openai-chat:gpt-5-mini"
+BATCH = 1000
+_ANSWER = "A circuit breaker stops calling a service that fails, and tries again after a while. " * 4
+
+
+class InstantProvider:
+    """Answers at once."""
+
+    async def ask(self, request: CompletionRequest) -> ModelResponse:
+        """Return always the same text."""
+        del request
+        usage = RequestUsage(input_tokens=20, output_tokens=80)
+        return ModelResponse(parts=[TextPart(_ANSWER)], usage=usage, finish_reason="stop")
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured ratio or time beside its goal."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str
+    met: bool
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=400, help="how many rounds of single calls")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    arguments = parser.parse_args()
+    with _servers() as servers, Cognition.open(_settings(servers), provider=InstantProvider()) as engine:
+        parts = _single_calls(engine, servers, arguments.rounds)
+        parts |= _batches(engine, max(3, arguments.rounds // 80))
+    figures = _figures(parts)
+    if arguments.json:
+        print(json.dumps({"microseconds": parts, "figures": [figure.__dict__ for figure in map(_plain, figures)]}))
+        return
+    for name, microseconds in parts.items():
+        print(f"{name:<44}{microseconds:>12.1f} µs")
+    print()
+    for figure in figures:
+        print(f"{figure.name:<44}{figure.value:>9.2f} {figure.unit:<3} goal {figure.goal:<7} {'met' if figure.met else 'MISSED'}")
+
+
+def _plain(figure: Figure) -> Any:
+    return argparse.Namespace(**{name: getattr(figure, name) for name in Figure.__slots__})
+
+
+def _figures(parts: dict[str, float]) -> list[Figure]:
+    l1 = parts["L1 hit"] / parts["raw GET"]
+    l2 = parts["L2 hit"] / (parts["raw GET"] + parts["raw SELECT"])
+    miss = parts["miss, provider instant"] / 1000
+    batch = parts["L1 hit"] / parts["L1 hit in complete_many(1000), per call"]
+    return [
+        Figure("L1 hit / raw GET", l1, "x", "<= 2.5", l1 <= 2.5),
+        Figure("L2 hit / (raw GET + raw SELECT)", l2, "x", "<= 3", l2 <= 3),
+        Figure("overhead of a miss", miss, "ms", "<= 5", miss <= 5),
+        Figure("complete_many(1000) / 1000 single hits", batch, "x", ">= 10", batch >= 10),
+    ]
+
+
+def _single_calls(engine: Cognition, servers: EmbeddedServers, rounds: int) -> dict[str, float]:
+    prompt = "What is a circuit breaker?"
+    engine.complete(prompt, model=MODEL)
+    address = address_of(engine.request(prompt, model=MODEL))
+    with _raw(servers, address) as (get, select):
+        samples: dict[str, list[float]] = {}
+
+        def measure(name: str, use: Callable[[], object]) -> None:
+            started = time.perf_counter()
+            use()
+            samples.setdefault(name, []).append((time.perf_counter() - started) * 1e6)
+
+        for number in range(rounds):
+            measure("raw GET", get)
+            measure("L1 hit", lambda: engine.complete(prompt, model=MODEL))
+            measure("raw SELECT", select)
+            engine.cache.evict_from_l1([address])
+            measure("L2 hit", lambda: engine.complete(prompt, model=MODEL))
+            if number % 4 == 0:
+                new = f"Question {number}?"
+                measure("miss, provider instant", lambda new=new: engine.complete(new, model=MODEL))
+    return {name: median(values) for name, values in samples.items()}
+
+
+def _batches(engine: Cognition, rounds: int) -> dict[str, float]:
+    prompts = [f"What is number {number}?" for number in range(BATCH)]
+    engine.complete_many(prompts, model=MODEL)
+    per_call: list[float] = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        engine.complete_many(prompts, model=MODEL)
+        per_call.append((time.perf_counter() - started) / BATCH * 1e6)
+    return {"L1 hit in complete_many(1000), per call": median(per_call)}
+
+
+@contextmanager
+def _raw(servers: EmbeddedServers, address: Address) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """Give a raw GET of the same value from Redis, and a raw SELECT of the same row by primary key from PostgreSQL."""
+    client: Any = redis.Redis.from_url(servers.redis_url or "")
+    (key,) = [key for key in client.scan_iter() if address.key.hex().encode() in key or address.key in key]
+    url = make_url(servers.database_url)
+    connection: Any = psycopg2.connect(dbname=url.database, user=url.username, host=url.query["host"])
+    connection.autocommit = True
+    cursor = connection.cursor()
+    statement = "SELECT payload FROM llm_cache WHERE tenant = %s AND key = %s"
+
+    def select() -> object:
+        cursor.execute(statement, (address.tenant, address.key))
+        return cursor.fetchone()
+
+    yield (lambda: client.get(key)), select
+    connection.close()
+    client.close()
+
+
+def _settings(servers: EmbeddedServers) -> Settings:
+    return Settings.model_validate({"database_url": servers.database_url, "redis_url": servers.redis_url})
+
+
+@contextmanager
+def _servers() -> Iterator[EmbeddedServers]:
+    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
+    home.chmod(0o711)
+    try:
+        servers = ensure_running(home)
+        Cognition.open(Settings(home=home)).close()
+        yield servers
+    finally:
+        stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
