@@ -172,17 +172,17 @@ class _Server(ThreadingHTTPServer):
         for connection in connections:
             _drop(connection)
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - signature of socketserver
+    def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - signature of socketserver
+    def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - signature of socketserver
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that gives up is part of many tests
             super().handle_error(request, client_address)
 

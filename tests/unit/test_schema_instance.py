@@ -46,7 +46,7 @@ class _Row(TypedDict):
     ],
     ids=str,
 )
-def test_a_minimal_instance_is_valid_for_its_schema(wanted: Any) -> None:  # noqa: ANN401 - any type pydantic knows
+def test_a_minimal_instance_is_valid_for_its_schema(wanted: Any) -> None:
     """What is made from a type's schema, pydantic accepts as a value of the type."""
     adapter: TypeAdapter[object] = TypeAdapter(wanted)
 

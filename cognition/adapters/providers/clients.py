@@ -16,6 +16,7 @@ from cognition.errors import ConfigurationError
 Client = Provider[Any]
 
 _VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]{3,})`")
+_KEY = re.compile(r"[!-~]+")
 _EXTRA = re.compile(r"pydantic-ai-slim\[([\w-]+)\]")
 
 
@@ -31,7 +32,7 @@ def open_client(provider: str, credentials: Credentials) -> Client:
     """
     given = {"api_key": credentials.api_key, "base_url": credentials.base_url}
     given = {name: value for name, value in given.items() if value is not None}
-    _check_address(credentials.base_url)
+    _check(credentials)
     try:
         if not given:
             return infer_provider(provider)
@@ -90,16 +91,22 @@ def host_of(model: Model) -> str:
     return urlsplit(model.base_url or "").netloc.rpartition("@")[2] or "its provider"
 
 
-def _check_address(base_url: str | None) -> None:
-    if base_url is None:
-        return
-    try:
-        parts = urlsplit(base_url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
+def _check(credentials: Credentials) -> None:
+    key, base_url = credentials.api_key, credentials.base_url
+    if key is not None and not _KEY.fullmatch(key):
+        raise ConfigurationError(
+            "The api_key is empty or holds spaces, line ends or accents; check where it is read from."
+        )
+    if base_url is not None and not _is_address(base_url):
         raise ConfigurationError("The base_url is no address; write it like 'http://localhost:8000/v1'.")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _not_configured(provider: str, error: UserError) -> ConfigurationError:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import AgentRunError, UserError
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import InstructionPart, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
 from cognition.adapters.providers.clients import Client, host_of, local_model_of, model_of, open_client
 from cognition.adapters.providers.local_model import LocalEndpoint, LocalModel
-from cognition.adapters.providers.provider_errors import translate
+from cognition.adapters.providers.provider_errors import FAILURES, translate
 from cognition.domain.completion import CompletionRequest, Credentials
 from cognition.errors import ConfigurationError
 
@@ -58,10 +58,15 @@ class ModelProvider:
                 model_settings=cast(ModelSettings, settings),
                 model_request_parameters=_parameters(request),
             )
-        except AgentRunError as error:
+        except FAILURES as error:
             raise translate(error, request.model, host_of(model)) from error
         except UserError as error:
             raise ConfigurationError(f"{request.model} cannot be asked this way: {error.message}") from error
+        except UnicodeEncodeError as error:
+            message = (
+                "The prompt or a header holds half a character (a lone surrogate) or one no header may hold; remove it."
+            )
+            raise ConfigurationError(message) from error
 
     async def close(self) -> None:
         """Close connections and local models."""

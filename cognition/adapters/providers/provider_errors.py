@@ -52,7 +52,7 @@ class _Rule:
 
     meaning: type[ProviderError]
     sentence: str
-    types: tuple[type[AgentRunError], ...] = ()
+    types: tuple[type[Exception], ...] = ()
     statuses: Container[int] = field(default=frozenset[int]())
 
 
@@ -117,16 +117,19 @@ _RULES = (  # the first that fits
     _Rule(
         ProviderUnavailable,
         "{model} answered with something that is no answer; check that {place} speaks its API, or try later.",
-        (AgentRunError,),
+        (Exception,),
     ),
 )
 
+FAILURES = (AgentRunError, AttributeError, LookupError, TypeError)
+"""What asking a model raises when it fails; the built-in ones when pydantic-ai reads an answer of a wrong shape."""
 
-def translate(error: AgentRunError, model: str, place: str) -> ProviderError:
-    """Return the engine's error for one of pydantic-ai's.
+
+def translate(error: Exception, model: str, place: str) -> ProviderError:
+    """Return the engine's error for one of `FAILURES`.
 
     Args:
-        error: What pydantic-ai raised.
+        error: What was raised.
         model: The model as asked, `provider:model`.
         place: Host of the provider, for the sentence.
     """
@@ -138,7 +141,7 @@ def translate(error: AgentRunError, model: str, place: str) -> ProviderError:
     return rule.meaning(rule.sentence.format(model=model, place=place, code=_code_of(error, status)), **data)
 
 
-def _code_of(error: AgentRunError, status: int | None) -> str:
+def _code_of(error: Exception, status: int | None) -> str:
     """Return status and machine-readable code in brackets; empty when there is neither."""
     code = error.provider_error_code or error.provider_error_type if isinstance(error, ModelAPIError) else None
     known = [f"status {status}"] if status else []
