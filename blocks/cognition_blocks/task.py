@@ -1,0 +1,245 @@
+"""`llm_task`: a function that returns a prompt becomes a Prefect task that returns the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from weakref import WeakSet
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import TaskOptions
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.settings import ModelSettings
+from typing_extensions import Unpack
+
+from cognition import CachePolicy, Completion
+from cognition.domain.cache_policy import CacheMode
+from cognition.domain.completion import Prompt
+from cognition.errors import CognitionError, ConfigurationError
+from cognition_blocks.llm_reference import LLM, resolve
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Returns = Literal["output", "completion"]
+
+
+class LLMTaskOptions(TaskOptions, total=False):
+    """Options of `llm_task`: its own, and those of Prefect's `@task`.
+
+    Attributes:
+        llm: A `CachedLLM`, the name of its document, or None for the model of the environment (`COGNITION_MODEL`).
+        namespace: Which cached answers it shares; the block's by default.
+        cache: A `CachePolicy`, or "use", "refresh", "bypass" or "only".
+        instructions: The system prompt.
+        settings: Model settings, such as temperature; they are merged over the block's.
+    """
+
+    llm: LLM | str | None
+    namespace: str | None
+    cache: CachePolicy | CacheMode | None
+    instructions: str | None
+    settings: ModelSettings | None
+
+
+class TaskMaker(Protocol[T]):
+    """Makes a task of a function that returns a prompt."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, Prompt]], /) -> Task[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Prompt], /) -> Task[P, T]: ...
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
+class PromptTask:
+    """What a task does with its prompt; plain data, for it travels with the task to other processes.
+
+    Attributes:
+        function: Name of the prompt function, for messages.
+        llm: The LLM that is meant.
+        returns: Whether the task returns the output or the whole completion.
+        call: What the LLM is told besides the prompt.
+    """
+
+    function: str
+    llm: LLM | str | None = field(repr=False)
+    returns: Returns
+    call: dict[str, Any]
+
+    def prompt_of(self, value: object) -> Prompt:
+        """Return what the prompt function returned.
+
+        Raises:
+            ConfigurationError: It is neither a text nor messages.
+        """
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            items = cast("list[object]", value)
+            strangers = [type(item).__name__ for item in items if not isinstance(item, ModelRequest | ModelResponse)]
+            if items and not strangers:
+                return cast("list[ModelMessage]", items)
+            found = f"a list that holds a {strangers[0]}" if strangers else "an empty list"
+        else:
+            found = "None" if value is None else f"a value of type {type(value).__name__}"
+        raise ConfigurationError(
+            f"The prompt function {self.function!r} returned {found}; "
+            "let it return a text or a list of pydantic-ai messages."
+        )
+
+    def result_of(self, completion: Completion[Any]) -> Any:
+        """Return what the task returns."""
+        return completion if self.returns == "completion" else completion.output
+
+
+def answer(task: PromptTask, prompt: object) -> Any:
+    """Ask the task's LLM."""
+    prompt = task.prompt_of(prompt)
+    return task.result_of(resolve(task.llm).complete(prompt, **task.call))
+
+
+async def answer_async(task: PromptTask, prompt: object) -> Any:
+    """Ask the task's LLM without blocking the event loop."""
+    prompt = task.prompt_of(prompt)
+    llm = await asyncio.to_thread(resolve, task.llm)
+    return task.result_of(await llm.acomplete(prompt, **task.call))
+
+
+def retry_condition(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Say whether Prefect may start a task run again: not after an error of ours that would come again.
+
+    A plain function, because Prefect 3.8 takes any other callable for "never".
+    """
+    del task, task_run
+    return not isinstance(state.data, CognitionError) or state.data.retryable
+
+
+@dataclass(frozen=True, slots=True)
+class LLMTaskDecorator:
+    """Turns a function that returns a prompt into a Prefect task that returns the answer.
+
+    Attributes:
+        llm: The LLM of tasks that name none.
+    """
+
+    llm: LLM | str | None = field(default=None, repr=False)
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, Prompt]], /) -> Task[P, Coroutine[Any, Any, str]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Prompt], /) -> Task[P, str]: ...
+    @overload
+    def __call__(
+        self, fn: None = None, /, *, returns: Literal["output"] = "output", **options: Unpack[LLMTaskOptions]
+    ) -> TaskMaker[str]: ...
+    @overload
+    def __call__(
+        self, fn: None = None, /, *, returns: Literal["completion"], **options: Unpack[LLMTaskOptions]
+    ) -> TaskMaker[Completion[str]]: ...
+    @overload
+    def __call__(
+        self,
+        fn: None = None,
+        /,
+        *,
+        output: type[T],
+        returns: Literal["output"] = "output",
+        **options: Unpack[LLMTaskOptions],
+    ) -> TaskMaker[T]: ...
+    @overload
+    def __call__(
+        self, fn: None = None, /, *, output: type[T], returns: Literal["completion"], **options: Unpack[LLMTaskOptions]
+    ) -> TaskMaker[Completion[T]]: ...
+    @overload
+    def __call__(
+        self,
+        fn: None = None,
+        /,
+        *,
+        output: Any,
+        returns: Literal["output"] = "output",
+        **options: Unpack[LLMTaskOptions],
+    ) -> TaskMaker[Any]: ...
+    @overload
+    def __call__(
+        self, fn: None = None, /, *, output: Any, returns: Literal["completion"], **options: Unpack[LLMTaskOptions]
+    ) -> TaskMaker[Completion[Any]]: ...
+
+    def __call__(
+        self, fn: Callable[..., Any] | None = None, /, *, output: Any = str, returns: Returns = "output", **options: Any
+    ) -> Any:
+        """Decorate a prompt function, `@llm_task` or `@llm_task(llm="support", output=Triage)`.
+
+        The task is an ordinary Prefect task: `submit`, `map`, `with_options`, retries, any task runner. Its answers
+        come from the engine's cache, so Prefect's own cache and result persistence are off unless they are asked for.
+
+        Args:
+            fn: A sync or async function that returns a text or a list of pydantic-ai messages.
+            output: The type of the answer: `str`, a pydantic model, dataclass, TypedDict, Literal or a list of them.
+            returns: Whether the task returns the output or the whole `Completion`.
+            **options: See `LLMTaskOptions`; the task's `tags` also stand in the ledger and mark cached answers.
+        """
+        own = {name: options.pop(name) for name in _OWN_OPTIONS if name in options}
+        llm = own.pop("llm", self.llm)
+        call = {"output": output, **{name: value for name, value in own.items() if value is not None}}
+
+        def make(function: Callable[..., Any]) -> Task[..., Any]:
+            name = getattr(function, "__qualname__", repr(function))
+            plan = PromptTask(function=name, llm=llm, returns=returns, call=call)
+            _plans.add(plan)
+            return Task(fn=_wrap(function, plan), **{**_task_defaults(options), **options})
+
+        return make if fn is None else make(fn)
+
+
+llm_task: Final = LLMTaskDecorator()
+
+# Only to find the ledgers of a flow whose calls are made by other processes.
+_plans: WeakSet[PromptTask] = WeakSet()
+
+
+def llms_of_tasks() -> list[LLM]:
+    """Return the LLMs that the tasks declared in this process mean, each once."""
+    return list({id(llm): llm for llm in (resolve(plan.llm) for plan in list(_plans))}.values())
+
+
+_OWN_OPTIONS = LLMTaskOptions.__annotations__.keys() - TaskOptions.__annotations__.keys()
+
+
+def _task_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of Prefect's task that differ from its own defaults."""
+    # Prefect would hash the arguments and pickle the result of every run to no avail.
+    no_cache = {} if "cache_policy" in options else {"cache_policy": NO_CACHE, "persist_result": False}
+    return {**no_cache, "retry_condition_fn": retry_condition}
+
+
+def _wrap(function: Callable[..., Any], plan: PromptTask) -> Callable[..., Any]:
+    """Return a function that asks for the answer to a prompt function's prompt.
+
+    The behaviour is in functions, not in a subclass of `Task`, because `with_options` returns a plain `Task`. The two
+    inner functions travel to other processes by value: they may name nothing but imported functions and plain data.
+    """
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def ask_async(*args: Any, **kwargs: Any) -> Any:
+            return await answer_async(plan, await function(*args, **kwargs))
+
+        wrapper: Any = ask_async
+    else:
+
+        @wraps(function)
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            return answer(plan, function(*args, **kwargs))
+
+        wrapper = ask
+    # Prefect 3.9 makes the task's key of this function; else all our tasks of one name would share a key.
+    wrapper.__prefect_task_source__ = function
+    return wrapper

@@ -1,0 +1,54 @@
+"""`llm_task` on every task runner: threads, processes and Dask, with attribution and one summary."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
+
+from cognition.testing import FakeOpenAI
+from cognition_blocks import CachedLLM, attribute, llm_task
+
+# Workers cannot import a test module: what is defined here travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # pyright: ignore[reportUnknownMemberType]
+
+RUNNERS: dict[str, Callable[[], Any]] = {
+    "threads": lambda: ThreadPoolTaskRunner[Any](max_workers=2),
+    "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
+    "dask": lambda: DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_mapped_task_asks_once_and_is_booked(
+    runner: str, llm: CachedLLM, provider: FakeOpenAI, summaries: Callable[[str], list[str]]
+) -> None:
+    """Four tasks with two prompts: two provider calls, all booked to run, task, user and team, and one summary."""
+
+    @llm_task(llm=llm, returns="completion", tags=["project:x"])
+    def ask(topic: str) -> str:
+        return f"What is {topic}?"
+
+    @flow(name="on-a-runner", task_runner=RUNNERS[runner]())
+    def maps() -> tuple[str, list[str]]:
+        with attribute(user="alice", team="support"):
+            first = ask.map(["a", "b"]).result()
+            second = ask.map(["a", "b"]).result()
+        return str(flow_run.id), [str(done.layer) for done in [*first, *second]]
+
+    flow_run_id, layers = maps()
+
+    assert ["provider", "provider", "l1", "l1"] == layers
+    assert 2 == provider.count
+    dimensions = ("workflow", "flow_run", "root_flow_run", "task", "user", "team")
+    (line,) = llm.engine.ledger.report(group_by=dimensions)
+    assert ("on-a-runner", flow_run_id, flow_run_id, "ask", "alice", "support") == tuple(line.group.values())
+    assert (4, 2) == (line.calls, line.hits)
+    (summary,) = summaries(flow_run_id)
+    assert "4 calls, 2 answered from the cache" in summary
