@@ -10,7 +10,7 @@ import zlib
 from typing import Any, cast
 
 import zstandard
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from cognition.domain.entry import CacheEntry
@@ -25,7 +25,8 @@ _DECODED_BYTES_MAX = 256 * 1024 * 1024  # a small hostile value must not fill th
 
 _UNREADABLE = (struct.error, zstandard.ZstdError, ValidationError)
 
-_ENTRY = TypeAdapter(CacheEntry)
+# A tuple, because pydantic takes no configuration for a dataclass. Bytes that are not text would otherwise be refused.
+_ENTRY = TypeAdapter(tuple[CacheEntry], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 class _Zstandard(threading.local):
@@ -42,13 +43,15 @@ _zstandard = _Zstandard()
 def encode(entry: CacheEntry) -> bytes:
     """Return the stored form of an entry.
 
-    Text that is not Unicode (half of a surrogate pair) cannot be stored: halves that belong together are joined, others
-    become U+FFFD.
+    No paid answer should be lost to an odd detail, so what JSON cannot express is kept as near as possible: halves of a
+    surrogate pair that belong together are joined, others become U+FFFD; foreign objects among a provider's details
+    become null.
     """
     try:
-        body = _ENTRY.dump_json(entry)
+        body = _ENTRY.dump_json((entry,), fallback=_null, warnings=False)
     except PydanticSerializationError:
-        body = to_json(_well_formed(_ENTRY.dump_python(entry, mode="json")))
+        value = _ENTRY.dump_python((entry,), mode="json", fallback=_null, warnings=False)
+        body = to_json(_well_formed(value), inf_nan_mode="null")
     if len(body) <= _COMPRESS_ABOVE_BYTES:
         return _HEADER.pack(_PLAIN, zlib.crc32(body)) + body
     body = _zstandard.compress(body)
@@ -66,7 +69,7 @@ def decode(data: bytes, key: str) -> CacheEntry:
         EntryCorrupted: The value is damaged, of another version, or belongs to another key.
     """
     try:
-        entry = _ENTRY.validate_json(_body(data))
+        (entry,) = _ENTRY.validate_json(_body(data))
     except _UNREADABLE as error:
         # The text of a pydantic error quotes the answer, which may be confidential: only its kind is told.
         message = f"A stored value is not an entry ({type(error).__name__}); it is removed and counts as a miss."
@@ -90,7 +93,11 @@ def _body(data: bytes) -> bytes:
     raise EntryCorrupted("A stored value is of another version or too large; it is removed and counts as a miss.")
 
 
-def _well_formed(value: Any) -> Any:  # noqa: ANN401  any JSON value
+def _null(_: object) -> None:
+    """Stand for an object that JSON cannot express."""
+
+
+def _well_formed(value: Any) -> Any:
     """Return a JSON value with every text made valid Unicode."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,6 +1,33 @@
-"""What tests of code that uses the engine need: a fake provider that can be told to misbehave."""
+"""What tests of code that uses the engine need: a fake provider that can be told to misbehave, and stores in memory.
 
+The contracts that adapters must keep are in `cognition.testing.contracts`, which needs pytest and hypothesis.
+"""
+
+from cognition.adapters.memory import (
+    MemoryDurableEntries,
+    MemoryEntries,
+    MemoryLeases,
+    MemoryLedger,
+    ScriptedProvider,
+)
+from cognition.testing.clock import FakeClock
 from cognition.testing.fake_openai import FakeOpenAI
 from cognition.testing.fake_script import CutConnection, Fault, Hang, MalformedJson, ReceivedCall, Reply, Step, Usage
 
-__all__ = ["CutConnection", "FakeOpenAI", "Fault", "Hang", "MalformedJson", "ReceivedCall", "Reply", "Step", "Usage"]
+__all__ = [
+    "CutConnection",
+    "FakeClock",
+    "FakeOpenAI",
+    "Fault",
+    "Hang",
+    "MalformedJson",
+    "MemoryDurableEntries",
+    "MemoryEntries",
+    "MemoryLeases",
+    "MemoryLedger",
+    "ReceivedCall",
+    "Reply",
+    "ScriptedProvider",
+    "Step",
+    "Usage",
+]

@@ -1,0 +1,185 @@
+"""The form in which every store keeps entries."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from struct import pack
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_ai.messages import ModelResponse, TextPart
+
+from cognition.adapters.codec import decode, encode
+from cognition.domain.entry import CacheEntry
+from cognition.errors import EntryCorrupted
+from cognition.testing.contracts.samples import a_rich_answer, an_address, an_answer, an_entry
+
+ADDRESS = an_address()
+KEY = ADDRESS.key.hex()
+ENTRY = an_entry(ADDRESS)
+
+PLAIN, ZSTANDARD = 1, 2
+
+# Written by the first release. It has no field that a later pydantic-ai may add, and it must be readable for ever.
+FIRST_RELEASE = (
+    b'[{"key":"00ff","generation":3,"model":"ollama:qwen3","requested_model":"ollama:qwen3",'
+    b'"response":{"parts":[{"content":"yes","part_kind":"text"}],"usage":{"input_tokens":4,"output_tokens":1},'
+    b'"timestamp":"2026-11-22T11:59:00Z","kind":"response","finish_reason":"stop"},"cost_usd":"0.000000001",'
+    b'"created_at":"2026-11-22T11:59:00Z","expires_at":"2026-11-22T12:05:00.000001Z","request_id":"r","tags":["a"]}]'
+)
+
+
+class Foreign:
+    """Something that JSON cannot express."""
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [ENTRY, an_entry(ADDRESS, "long " * 1000), an_entry(ADDRESS, response=a_rich_answer(), cost_usd=None, tags=())],
+    ids=["short", "long", "rich"],
+)
+def test_an_entry_comes_back_equal(entry: CacheEntry) -> None:
+    """Nothing is lost, whatever the entry holds."""
+    assert entry == decode(encode(entry), KEY)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_unicode_comes_back(text: str) -> None:
+    """Every text that is Unicode is kept exactly, without normalisation."""
+    assert text == only_text(decode(encode(an_entry(ADDRESS, text)), KEY).response)
+
+
+@given(st.text(st.characters(categories=["Cs", "Lu", "So"])))
+def test_text_that_is_not_unicode_is_kept_as_near_as_possible(text: str) -> None:
+    """Joined and replaced surrogates, as every UTF-16 decoder does it."""
+    expected = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert expected == only_text(decode(encode(an_entry(ADDRESS, text)), KEY).response)
+
+
+@pytest.mark.parametrize(
+    ("detail", "kept"),
+    [
+        (b"\xff\x00", "_wA="),
+        (float("nan"), None),
+        (Foreign(), None),
+        ({"a": Foreign(), "b": "\ud83d"}, {"a": None, "b": "\ufffd"}),
+    ],
+    ids=["bytes", "not a number", "object", "object and surrogate"],
+)
+def test_an_odd_detail_does_not_lose_the_answer(detail: object, kept: object) -> None:
+    """A provider's details may hold anything; the answer is stored all the same."""
+    response = replace(an_answer("paid"), provider_details={"detail": detail})
+    decoded = decode(encode(an_entry(ADDRESS, response=response)), KEY).response
+    assert ("paid", {"detail": kept}) == (only_text(decoded), decoded.provider_details)
+
+
+def test_the_first_release_can_be_read() -> None:
+    """A new version reads what an older one stored, plain and compressed."""
+    entries = [decode(form, "00ff") for form in (stored(FIRST_RELEASE), stored(compressed(FIRST_RELEASE), ZSTANDARD))]
+    assert entries[0] == entries[1]
+    assert ("yes", 3, Decimal("0.000000001"), ("a",)) == (
+        only_text(entries[0].response),
+        entries[0].generation,
+        entries[0].cost_usd,
+        entries[0].tags,
+    )
+
+
+def test_large_entries_are_compressed() -> None:
+    """Above 1 KiB of JSON the stored form is Zstandard and much smaller."""
+    value = encode(an_entry(ADDRESS, "many words " * 10_000))
+    assert ZSTANDARD == value[0]
+    assert len(value) < 2_000
+
+
+def test_a_value_of_another_key_is_refused() -> None:
+    """Values may have been swapped; each names its key."""
+    with pytest.raises(EntryCorrupted, match="another key"):
+        decode(encode(ENTRY), an_address("another question").key.hex())
+
+
+@pytest.mark.parametrize("form", [PLAIN, ZSTANDARD])
+def test_every_damaged_byte_is_noticed(form: int) -> None:
+    """No single byte can change without being noticed: a wrong answer is worse than a miss."""
+    value = stored(FIRST_RELEASE) if form == PLAIN else stored(compressed(FIRST_RELEASE), ZSTANDARD)
+    for position in range(len(value)):
+        damaged = value[:position] + bytes([value[position] ^ 3]) + value[position + 1 :]
+        with pytest.raises(EntryCorrupted):
+            decode(damaged, "00ff")
+
+
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_refused(value: bytes) -> None:
+    """Whatever else writes to the store, nothing but `EntryCorrupted` comes of it."""
+    for form in (value, stored(value), stored(value, ZSTANDARD)):
+        with pytest.raises(EntryCorrupted):
+            decode(form, KEY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"null", b"[]", b"{}", b'[{"key":"00ff"}]', FIRST_RELEASE + b"}", FIRST_RELEASE.replace(b'"yes"', b'"\\ud83d"')],
+)
+def test_sound_values_of_other_things_are_refused(body: bytes) -> None:
+    """A right checksum does not make an entry."""
+    with pytest.raises(EntryCorrupted):
+        decode(stored(body), "00ff")
+
+
+def test_pickles_are_not_loaded() -> None:
+    """A stored value never runs code."""
+    with pytest.raises(EntryCorrupted):
+        decode(stored(pickle.dumps(ENTRY)), KEY)
+
+
+def test_errors_do_not_quote_the_value() -> None:
+    """Answers are confidential, and messages end up in logs."""
+    with pytest.raises(EntryCorrupted) as caught:
+        decode(stored(FIRST_RELEASE.replace(b'"00ff"', b"17").replace(b"yes", b"confidential")), "00ff")
+    assert "confidential" not in str(caught.value)
+    assert None is caught.value.__cause__
+
+
+@pytest.mark.parametrize("size_is_written", [True, False])
+def test_a_decompression_bomb_is_not_unpacked(*, size_is_written: bool) -> None:
+    """A value that claims a gibibyte, or does not say its size, is refused before memory is taken."""
+    compressor = zstandard.ZstdCompressor(write_content_size=size_is_written)
+    bomb = compressor.compressobj(size=1 << 30) if size_is_written else compressor.compressobj()
+    body = bomb.compress(b"\0" * 1024) + bomb.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    with pytest.raises(EntryCorrupted, match="too large"):
+        decode(stored(body, ZSTANDARD), KEY)
+
+
+def test_threads_do_not_share_coders() -> None:
+    """Coders of one thread must not be used by another at the same time."""
+    entries = [an_entry(ADDRESS, letter * 200_000) for letter in "abcdefgh"]
+
+    def comes_back(entry: CacheEntry) -> bool:
+        return all(entry == decode(encode(entry), KEY) for _ in range(20))
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        assert all(threads.map(comes_back, entries))
+
+
+def stored(body: bytes, form: int = PLAIN) -> bytes:
+    """Return a body with a right header."""
+    return pack(">BI", form, zlib.crc32(body)) + body
+
+
+def compressed(body: bytes) -> bytes:
+    """Return a body as Zstandard."""
+    return zstandard.ZstdCompressor().compress(body)
+
+
+def only_text(response: ModelResponse) -> Any:
+    """Return the text of an answer's only part, empty text included."""
+    (part,) = response.parts
+    assert isinstance(part, TextPart)
+    return part.content
