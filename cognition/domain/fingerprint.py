@@ -13,61 +13,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 from unicodedata import is_normalized, normalize
 
 from pydantic import TypeAdapter
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessagesTypeAdapter
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from cognition.domain.completion import CompletionRequest
+from cognition.domain.entry import Address
+from cognition.domain.output import OutputType
 from cognition.errors import ConfigurationError
-
-from .completion import CompletionRequest
-from .entry import Address
-from .output import OutputType
 
 VERSION = 1
 
 _TIME = "when it was made, not what it says"
 _RUN = "identifies a run, is not sent to the provider"
 _LOCAL = "kept by pydantic-ai for the application, is not sent to the provider"
-_PROVENANCE = "says which server produced an earlier answer, not what the answer was"
+_REPORT = "what an earlier answer took, not what it says"
+_DERIVED = "derived from the earlier messages, which are covered"
 _TRANSPORT = "how long and how often to try, not what is asked"
 _BILLING = "changes price or speed, not the answer"
-_RESOLVED = "derived by pydantic-ai from settings and profile, which are covered"
 
 IGNORED: Mapping[str, Mapping[str, str]] = {
-    "request": {"timestamp": _TIME, "run_id": _RUN, "conversation_id": _RUN, "metadata": _LOCAL, "state": _LOCAL},
-    "response": {
+    # Identifiers and details that a provider gave with an earlier answer are covered: they are sent back to it, and its
+    # own memory of the conversation may hang on them.
+    "message": {
         "timestamp": _TIME,
         "run_id": _RUN,
         "conversation_id": _RUN,
         "metadata": _LOCAL,
-        "state": _LOCAL,
-        "usage": _PROVENANCE,
-        "model_name": _PROVENANCE,
-        "model_id": _PROVENANCE,
-        "provider_name": _PROVENANCE,
-        "provider_url": _PROVENANCE,
-        "canonical_system": _PROVENANCE,
-        "provider_details": _PROVENANCE,
-        "provider_response_id": _PROVENANCE,
-        "finish_reason": _PROVENANCE,
         "workspace_ref": _LOCAL,
-        "history_digest": _PROVENANCE,
-        "failed_attempts": _PROVENANCE,
+        "usage": _REPORT,
+        "failed_attempts": _REPORT,
+        "history_digest": _DERIVED,
     },
-    "part": {
-        "timestamp": _TIME,
-        "dynamic_ref": _LOCAL,
-        "context_id": _RUN,
-        "metadata": _LOCAL,
-        "id": _PROVENANCE,
-        "provider_name": _PROVENANCE,
-        "provider_details": _PROVENANCE,
-    },
+    "part": {"timestamp": _TIME, "dynamic_ref": _LOCAL, "metadata": _LOCAL},
     "content": {"metadata": _LOCAL},
     "settings": {
         "timeout": _TRANSPORT,
@@ -77,28 +62,94 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         "cache": _BILLING,
         "service_tier": _BILLING,
     },
-    "parameters": {"tool_visibility": _RESOLVED, "thinking": _RESOLVED, "cache": _RESOLVED},
-    "tool": {"metadata": _LOCAL, "toolset_id": _RUN, "capability_id": _RUN, "timeout": _TRANSPORT},
+    "parameters": {"cache": _BILLING},
+    "tool": {"metadata": _LOCAL, "toolset_id": _LOCAL, "timeout": _TRANSPORT},
 }
 """Which fields the keys leave out, by kind of object, and why."""
 
-_MESSAGES: TypeAdapter[list[ModelMessage]] = TypeAdapter(list[ModelMessage], config={"ser_json_bytes": "base64"})
 _PARAMETERS = TypeAdapter(ModelRequestParameters)
 _NO_SETTINGS: Mapping[str, Any] = {}
+
+# What is ignored is left out before anything is made of it: it may hold objects that JSON cannot express. The content
+# of a tool's answer is the application's own, so only the content of user prompts is looked into, afterwards.
+_IGNORED_IN_MESSAGES: Any = {
+    "__all__": {**dict.fromkeys(IGNORED["message"], True), "parts": {"__all__": set(IGNORED["part"])}}
+}
+_IGNORED_IN_PARAMETERS: Any = {
+    **dict.fromkeys(IGNORED["parameters"], True),
+    "function_tools": {"__all__": set(IGNORED["tool"])},
+    "output_tools": {"__all__": set(IGNORED["tool"])},
+}
+
+# The frame of the most common request, one plain text, known without asking pydantic: this path is the hot one.
+_PLAIN_FRAME: list[dict[str, Any]] = [
+    {"parts": [{"content": [None], "part_kind": "user-prompt"}], "kind": "request", "state": "complete"}
+]
 
 
 def address_of(request: CompletionRequest) -> Address:
     """Return where the answer to a request lives in the cache.
 
     Raises:
-        ConfigurationError: The settings hold something JSON cannot express, such as NaN.
+        ConfigurationError: The request holds something JSON cannot express, such as NaN.
     """
     if isinstance(request.prompt, str):
-        frame, text = _PLAIN_FRAME, [request.prompt]
-    else:
-        frame, text = _split(_canonical_messages(request))
+        return _address_in(_scope_of(request, _PLAIN_FRAME), request, [request.prompt])
+    frame, text = _split(_canonical_messages(request))
+    return _address_in(_scope_of(request, frame), request, text)
+
+
+def addresses_of(requests: Sequence[CompletionRequest]) -> list[Address]:
+    """Return where the answer to each request lives; plain texts with the same options share the work on their scope.
+
+    Raises:
+        ConfigurationError: A request holds something JSON cannot express, such as NaN.
+    """
+    addresses: list[Address] = []
+    before, scope = None, b""
+    for request in requests:
+        if not isinstance(request.prompt, str):
+            addresses.append(address_of(request))
+            continue
+        if before is None or not _same_options(before, request):
+            before, scope = request, _scope_of(request, _PLAIN_FRAME)
+        addresses.append(_address_in(scope, request, [request.prompt]))
+    return addresses
+
+
+def canonical_json(value: object) -> bytes:
+    """Return the one JSON text of a value: keys sorted, no white space, NFC, UTF-8.
+
+    Raises:
+        ConfigurationError: The value holds something JSON cannot express, such as NaN or an object of a foreign class.
+    """
+    try:
+        text = _encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"The request holds a value that JSON cannot express ({error}); use plain values."
+        ) from error
+    if not text.isascii() and not is_normalized("NFC", text):
+        text = normalize("NFC", text)
+    # Lone surrogates reach us from badly decoded files; they must give a key, not an error.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _plain(value: object) -> object:
+    """Return a value that JSON can express for one that it cannot: sets sorted, dataclasses and models as objects."""
+    if isinstance(value, set | frozenset):
+        return sorted(cast("set[Any]", value), key=_encode)
+    return to_jsonable_python(value, bytes_mode="base64")
+
+
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+).encode
+
+
+def _scope_of(request: CompletionRequest, frame: list[dict[str, Any]]) -> bytes:
     settings = request.settings or _NO_SETTINGS
-    scope = _digest(
+    return _digest(
         {
             "version": VERSION,
             "tenant": request.tenant,
@@ -111,26 +162,26 @@ def address_of(request: CompletionRequest) -> Address:
             "parameters": _parameters_digest(request),
         }
     )
-    exact = _digest({"scope": scope.hex(), "text": text})
+
+
+def _same_options(one: CompletionRequest, other: CompletionRequest) -> bool:
+    """Whether two plain prompts surely have the same scope; the calls of one batch share their settings object."""
+    return (
+        one.settings is other.settings
+        and one.parameters is other.parameters
+        and one.output is other.output
+        and one.model == other.model
+        and one.namespace == other.namespace
+        and one.tenant == other.tenant
+        and one.instructions == other.instructions
+        and one.credentials.base_url == other.credentials.base_url
+    )
+
+
+def _address_in(scope: bytes, request: CompletionRequest, text: list[str]) -> Address:
+    # A scope has a fixed length, so nothing in the text can pass for a part of it.
+    exact = hashlib.sha256(scope + canonical_json(text)).digest()
     return Address(request.tenant, request.namespace, exact, scope)
-
-
-def canonical_json(value: object) -> bytes:
-    """Return the one JSON text of a value: keys sorted, no white space, NFC, UTF-8.
-
-    Raises:
-        ConfigurationError: The value holds something JSON cannot express, such as NaN, bytes or a set.
-    """
-    try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The request holds a value that JSON cannot express ({error}); use plain values."
-        ) from error
-    if not text.isascii() and not is_normalized("NFC", text):
-        text = normalize("NFC", text)
-    # Lone surrogates reach us from badly decoded files; they must give a key, not an error.
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _digest(value: object) -> bytes:
@@ -142,26 +193,21 @@ def _endpoint(base_url: str | None) -> str | None:
 
 
 def _canonical_messages(request: CompletionRequest) -> list[dict[str, Any]]:
-    dumped: list[dict[str, Any]] = _MESSAGES.dump_python(request.messages, mode="json")
+    dumped: list[dict[str, Any]] = _dump(ModelMessagesTypeAdapter, request.messages, _IGNORED_IN_MESSAGES)
     # Tool call ids are often random: what matters is which return belongs to which call.
     call_ids: dict[str, str] = {}
-    for message in dumped:
-        message["parts"] = [_canonical_part(part, call_ids) for part in message["parts"]]
-    return [_without(message, message["kind"]) for message in dumped]
+    for part in chain.from_iterable(message["parts"] for message in dumped):
+        if call_id := part.get("tool_call_id"):
+            part["tool_call_id"] = call_ids.setdefault(call_id, f"call-{len(call_ids)}")
+        if part["part_kind"] == "user-prompt" and isinstance(part["content"], list):
+            part["content"] = [_without_metadata(item) for item in part["content"]]
+    return dumped
 
 
-def _canonical_part(part: dict[str, Any], call_ids: dict[str, str]) -> dict[str, Any]:
-    kept = _without(part, "part")
-    if call_id := kept.get("tool_call_id"):
-        kept["tool_call_id"] = call_ids.setdefault(call_id, f"call-{len(call_ids)}")
-    if isinstance(kept.get("content"), list) and part["part_kind"] == "user-prompt":
-        kept["content"] = [_without(item, "content") if isinstance(item, dict) else item for item in kept["content"]]
-    return kept
-
-
-def _without(value: dict[str, Any], kind: str) -> dict[str, Any]:
-    ignored = IGNORED[kind]
-    return {name: item for name, item in value.items() if name not in ignored}
+def _without_metadata(item: str | dict[str, Any]) -> str | dict[str, Any]:
+    if isinstance(item, str):
+        return item
+    return {name: value for name, value in item.items() if name not in IGNORED["content"]}
 
 
 def _split(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -187,15 +233,19 @@ def _output_digest(output: OutputType) -> str:
 
 
 def _digest_of_parameters(parameters: ModelRequestParameters) -> str:
-    dumped = _without(_PARAMETERS.dump_python(parameters, mode="json", exclude_none=True), "parameters")
-    for tools in ("function_tools", "output_tools"):
-        dumped[tools] = [_without(tool, "tool") for tool in dumped[tools]]
+    dumped: dict[str, Any] = _dump(_PARAMETERS, parameters, _IGNORED_IN_PARAMETERS)
     for names in ("revealed_tool_names", "introduced_tool_names", "deferred_capability_ids"):
         dumped[names] = sorted(dumped[names])
     return _digest(dumped).hex()
 
 
-# The frame of the most common request, one plain text, known without asking pydantic: this path is the hot one.
-_PLAIN_FRAME: list[dict[str, Any]] = [
-    {"parts": [{"content": [None], "part_kind": "user-prompt"}], "instructions": None, "kind": "request"}
-]
+def _dump(adapter: TypeAdapter[Any], value: object, ignored: Any) -> Any:
+    """Return a value as plain JSON values, without what is ignored and without fields that are None.
+
+    So a field that a new release of pydantic-ai adds changes no key until somebody sets it.
+    """
+    try:
+        return adapter.dump_python(value, mode="json", exclude_none=True, exclude=ignored)
+    except (PydanticSerializationError, UnicodeError) as error:
+        message = f"The request holds a value that JSON cannot express ({error}); use plain values."
+        raise ConfigurationError(message) from error
