@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def rows_of(columns: Iterable[sa.Column[Any]]) -> sa.CTE:
 
 def bind(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """Return the parameters of a statement over `rows_of`."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    return {name: [_sendable(row[name]) for row in rows] for name in rows[0]}
 
 
 def as_array(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -39,3 +40,7 @@ def as_array(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 def storable(text: str) -> str:
     """Return a text as PostgreSQL can keep it: NUL and halves of surrogate pairs become U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def _sendable(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value

@@ -65,6 +65,8 @@ _URL = "COGNITION_DATABASE_URL"
 def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_OVERFLOW) -> sa.Engine:
     """Return an engine for `postgresql://`; it connects at first use, serves any thread and survives a fork.
 
+    Each statement is a transaction of its own, without round trips for BEGIN and COMMIT, except within `transaction`.
+
     Args:
         url: Options in its query, such as `?sslmode=require`, go to libpq.
         pool_size: How many connections stay open.
@@ -82,7 +84,7 @@ def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_
         raise _bad_url()
     engine = sa.create_engine(
         address.set(drivername="postgresql+psycopg2"),
-        isolation_level="READ COMMITTED",  # whatever the role's default is: a lock must show the row as it is then
+        isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=_POOL_SECONDS,
@@ -116,22 +118,23 @@ def check(engine: sa.Engine) -> None:
 @contextmanager
 def transaction(engine: sa.Engine) -> Generator[sa.Connection]:
     """Run statements in one transaction and name what goes wrong in our words."""
-    with _translated(), engine.begin() as connection:
+    # Whatever the role's default is: who waited for a lock must see the row as it is then.
+    with connected(engine) as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
         yield connection
 
 
 @contextmanager
-def autocommit(engine: sa.Engine) -> Generator[sa.Connection]:
-    """Run each statement in a transaction of its own, without round trips for BEGIN and COMMIT."""
+def connected(engine: sa.Engine) -> Generator[sa.Connection]:
+    """Run statements, each in a transaction of its own, and name what goes wrong in our words."""
     with _translated(), engine.connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
 
 
-def fetch_one(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the one row of a query of the hot path, in one round trip.
+def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of one statement, in a transaction of its own and one round trip.
 
-    Uses SQLAlchemy's pool but not its execution, which costs more than PostgreSQL itself for a look-up by primary key:
-    144 µs instead of 92 µs (`benchmarks/l2_scaling.py`).
+    For the hot paths: uses SQLAlchemy's pool but not its execution, which costs more than PostgreSQL itself for a
+    look-up by primary key, and which compiles an upsert anew each time.
 
     Args:
         engine: From `connect`.
@@ -142,23 +145,25 @@ def fetch_one(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) 
         pooled = engine.raw_connection()
         connection: Any = pooled.dbapi_connection
         try:
-            connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
-                return cursor.fetchone()
+                return cursor.fetchall() if cursor.description else []
         finally:
             if connection.closed:
                 # The server has gone or restarted, so the other connections are as dead as this one.
                 pooled.invalidate()
                 engine.dispose()
             else:
-                connection.autocommit = False
                 pooled.close()
 
 
-def compiled(statement: sa.Select[Any]) -> str:
-    """Return a statement as text for `fetch_one`."""
-    return str(statement.compile(dialect=dialect()))
+def compiled(statement: sa.ClauseElement) -> str:
+    """Return a statement as text for `fetch`; every value in it must be a named parameter."""
+    text = statement.compile(dialect=dialect())
+    given = [name for name, value in (text.params or {}).items() if value is not None]
+    if given:
+        raise ValueError(f"These values would get lost: {', '.join(given)}.")
+    return str(text)
 
 
 def ping(engine: sa.Engine) -> None:
@@ -167,7 +172,7 @@ def ping(engine: sa.Engine) -> None:
     Raises:
         CacheUnavailable: It does not.
     """
-    fetch_one(engine, "SELECT 1", {})
+    fetch(engine, "SELECT 1", {})
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cognition.adapters.codec import decode, encode
 from cognition.adapters.postgres.batch import Row, bind, storable
-from cognition.adapters.postgres.connection import STORE, autocommit, fetch_one, ping, transaction
+from cognition.adapters.postgres.connection import STORE, connected, fetch, ping, transaction
 from cognition.adapters.postgres.entry_statements import (
     CREATE_NAMESPACES,
     GET,
@@ -47,7 +47,7 @@ class PostgresEntries:
     def get(self, address: Address) -> Found:
         """Return what is held under an address, in one round trip."""
         parameters = {"tenant": address.tenant, "key": address.key, "namespace": address.namespace}
-        payload, generation = fetch_one(self._engine, GET, parameters)
+        ((payload, generation),) = fetch(self._engine, GET, parameters)
         return self._found(address, payload, generation)
 
     def get_many(self, addresses: Sequence[Address]) -> list[Found]:
@@ -55,12 +55,8 @@ class PostgresEntries:
         if not addresses:
             return []
         asked = [{"tenant": a.tenant, "key": a.key, "namespace": a.namespace} for a in addresses]
-        with autocommit(self._engine) as connection:
-            held = connection.execute(GET_MANY, bind(asked)).all()
-        return [
-            self._found(address, payload, generation)
-            for address, (payload, generation) in zip(addresses, held, strict=True)
-        ]
+        held = fetch(self._engine, GET_MANY, bind(asked))
+        return [self._found(address, *found) for address, found in zip(addresses, held, strict=True)]
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
         """Keep entries that are not past; return how many were kept, none that was invalidated on its way here."""
@@ -71,17 +67,16 @@ class PostgresEntries:
             return 0
         namespaces = {(row["tenant"], row["namespace"]) for row in rows.values()}
         parameters = bind(list(rows.values()))
-        with autocommit(self._engine) as connection:
-            kept, known, _ = connection.execute(PUT, parameters).one()
-            if known < len(namespaces):
-                connection.execute(CREATE_NAMESPACES, parameters)
-                kept, _, _ = connection.execute(PUT, parameters).one()
+        ((kept, known, _),) = fetch(self._engine, PUT, parameters)
+        if known < len(namespaces):
+            fetch(self._engine, CREATE_NAMESPACES, parameters)
+            ((kept, _, _),) = fetch(self._engine, PUT, parameters)
         return kept
 
     def invalidate(self, selection: Selection) -> Dropped:
         """Remove the selected entries and raise the generation of their namespaces, in one transaction.
 
-        Without a namespace all of the tenant's are raised: L1 alone may hold an entry that matches, or one may be on its
+        Without a namespace all of the tenant's are raised: L1 alone may hold an entry that matches, or it may be on its
         way.
         """
         with transaction(self._engine) as connection:
@@ -98,7 +93,7 @@ class PostgresEntries:
         purged = 0
         while purged < limit:
             size = min(limit - purged, _PURGE_ROWS)
-            with autocommit(self._engine) as connection:
+            with connected(self._engine) as connection:
                 deleted = connection.execute(PURGE, {"now": now, "size": size}).rowcount
             purged += deleted
             if deleted < size:
@@ -109,7 +104,7 @@ class PostgresEntries:
         """Return when the server answers."""
         ping(self._engine)
 
-    def _found(self, address: Address, payload: bytes | None, generation: int | None) -> Found:
+    def _found(self, address: Address, payload: memoryview | None, generation: int) -> Found:
         if payload is None:
             return Found(None, generation)
         value = bytes(payload)
@@ -118,14 +113,14 @@ class PostgresEntries:
         except EntryCorrupted:
             self._remove(address, value)
             return Found(None, generation, corrupt=True)
-        if generation is not None and entry.generation < generation:
+        if entry.generation < generation:
             # It outlived an invalidation of others in its namespace; a copy must be accepted by L1 all the same.
             entry = replace(entry, generation=generation)
         return Found(entry, generation)
 
     def _remove(self, address: Address, payload: bytes) -> None:
         """Delete a value, unless it was replaced meanwhile."""
-        with autocommit(self._engine) as connection:
+        with connected(self._engine) as connection:
             connection.execute(removing(address, payload))
 
 

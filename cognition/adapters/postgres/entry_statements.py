@@ -16,7 +16,7 @@ from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.tables import cache_namespace, llm_cache
 from cognition.domain.entry import Address, Selection
 
-_FIRST_GENERATION = 1  # of a namespace that has no row yet
+_FIRST_GENERATION = "1"  # of a namespace that has no row yet
 _WRITTEN = (
     "tenant",
     "key",
@@ -38,25 +38,29 @@ _WRITTEN = (
 def _held(
     tenant: sa.ColumnElement[str], namespace: sa.ColumnElement[str], key: sa.ColumnElement[bytes]
 ) -> sa.Select[Any]:
-    """Return the query for payload and generation, each NULL where there is none."""
+    """Return the query for the payload, NULL where there is none, and the generation."""
     payload = sa.select(llm_cache.c.payload).where(llm_cache.c.tenant == tenant, llm_cache.c.key == key)
     generation = sa.select(cache_namespace.c.generation).where(
         cache_namespace.c.tenant == tenant, cache_namespace.c.namespace == namespace
     )
-    return sa.select(payload.scalar_subquery(), generation.scalar_subquery())
+    return sa.select(
+        payload.scalar_subquery(), sa.func.coalesce(generation.scalar_subquery(), sa.literal_column(_FIRST_GENERATION))
+    )
 
 
 _asked = rows_of([llm_cache.c.tenant, llm_cache.c.namespace, llm_cache.c.key])
 
 GET = compiled(_held(sa.bindparam("tenant"), sa.bindparam("namespace"), sa.bindparam("key")))
-GET_MANY = _held(_asked.c.tenant, _asked.c.namespace, _asked.c.key).select_from(_asked).order_by(_asked.c.position)
+GET_MANY = compiled(
+    _held(_asked.c.tenant, _asked.c.namespace, _asked.c.key).select_from(_asked).order_by(_asked.c.position)
+)
 
 
 def _gate(item: sa.CTE) -> sa.CTE:
     """Return the namespaces of a batch with their generations.
 
-    The share lock makes an invalidation wait until the batch can be seen and deleted; and where an invalidation was first,
-    it shows the generation as it is after that.
+    The share lock makes an invalidation wait until the batch can be seen and deleted; and where an invalidation was
+    first, it shows the generation as it is after that.
     """
     wanted = sa.select(item.c.tenant, item.c.namespace)
     return (
@@ -86,7 +90,7 @@ def _put() -> sa.Select[Any]:
             index_elements=[llm_cache.c.tenant, llm_cache.c.key],
             set_={name: statement.excluded[name] for name in _WRITTEN},
         )
-        .returning(sa.literal(1))
+        .returning(llm_cache.c.key)
         .cte("stored")
     )
     return sa.select(
@@ -94,16 +98,16 @@ def _put() -> sa.Select[Any]:
         sa.select(sa.func.count()).select_from(gate).scalar_subquery(),
         # For this transaction only: it does not wait for the disk. The entry is in effect at once, and a cache may lose
         # what it was given in the last fraction of a second before a crash.
-        sa.func.set_config("synchronous_commit", "off", True),  # noqa: FBT003  an argument of SQL
+        sa.literal_column("set_config('synchronous_commit', 'off', true)"),
     )
 
 
-PUT = _put()
+PUT = compiled(_put())
 
 _new = rows_of([cache_namespace.c.tenant, cache_namespace.c.namespace, cache_namespace.c.generation])
 
 # An entry may know a later generation than a database that was made anew.
-CREATE_NAMESPACES = (
+CREATE_NAMESPACES = compiled(
     insert(cache_namespace)
     .from_select(
         ["tenant", "namespace", "generation"],
@@ -123,7 +127,11 @@ def raising(selection: Selection) -> sa.Executable:
         # A namespace that has no row yet may have entries in L1, or on their way.
         return (
             insert(table)
-            .values(tenant=selection.tenant, namespace=selection.namespace, generation=_FIRST_GENERATION + 1)
+            .values(
+                tenant=selection.tenant,
+                namespace=selection.namespace,
+                generation=sa.literal_column(_FIRST_GENERATION) + 1,
+            )
             .on_conflict_do_update(index_elements=[table.c.tenant, table.c.namespace], set_=following)
             .returning(table.c.namespace, table.c.generation)
         )
