@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -16,9 +17,14 @@ from typing import Any
 import psutil
 import pytest
 import redis
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 from cognition.adapters.embedded import EmbeddedServers, ensure_running, status, stop
+from cognition.adapters.embedded.processes import is_alive
+from cognition.adapters.embedded.sockets import answers
+from cognition.cli import app
 
 START = "from cognition.adapters.embedded import ensure_running; print(ensure_running())"
 POSTGRESQL, VALKEY = "postgresql", "valkey"
@@ -79,17 +85,12 @@ def start_elsewhere(home: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def kill(pid: int) -> None:
-    """Kill a process as a crash would, and wait for its end."""
-    process = psutil.Process(pid)
+def kill(name: str, home: Path) -> None:
+    """Kill a server as a crash would, and wait until the system has taken its process and its socket away."""
+    process = psutil.Process(pid_of(name, home))
+    listening = next(server.socket for server in status(home) if server.name == name)
     process.kill()
-    gone(process)
-
-
-def gone(process: psutil.Process) -> None:
-    """Wait for the end of a process; who reaps it is not our business."""
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.005)
+    wait_for(lambda: not is_alive(process) and not answers(listening))
 
 
 def dispose(folder: Path) -> None:
@@ -182,7 +183,7 @@ def test_killed_server_is_started_by_the_next_user(home: Path, name: str) -> Non
     ensure_running(home)
     before = {server.name: server.pid for server in status(home)}
 
-    kill(pid_of(name, home))
+    kill(name, home)
     servers = ensure_running(home)
 
     after = {server.name: server.pid for server in status(home)}
@@ -191,12 +192,28 @@ def test_killed_server_is_started_by_the_next_user(home: Path, name: str) -> Non
     assert ping(servers)
 
 
+def test_survivors_of_a_crash_are_no_obstacle(home: Path) -> None:
+    """A busy session that outlives its killed server would keep PostgreSQL from starting again."""
+    engine = create_engine(ensure_running(home).database_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        session = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        busy = threading.Thread(target=run_until_cut, args=(connection, "SELECT count(*) FROM generate_series(1, 1e9)"))
+        busy.start()
+        wait_for(lambda: psutil.Process(session).cpu_times().user > 0.1)
+
+        kill(POSTGRESQL, home)
+        assert 1 == select(ensure_running(home), "SELECT 1")
+
+        busy.join()
+        connection.invalidate()
+
+
 def test_committed_rows_survive_a_crash(home: Path) -> None:
     """A commit just before kill -9 is there after recovery."""
     servers = ensure_running(home)
     select(servers, "DROP TABLE IF EXISTS crash; CREATE TABLE crash (n int); INSERT INTO crash VALUES (42)")
 
-    kill(pid_of(POSTGRESQL, home))
+    kill(POSTGRESQL, home)
 
     assert 42 == select(ensure_running(home), "SELECT n FROM crash")
 
@@ -204,7 +221,7 @@ def test_committed_rows_survive_a_crash(home: Path) -> None:
 def test_pid_file_may_name_a_living_stranger(home: Path) -> None:
     """The process id of a crashed PostgreSQL may belong to another process of its own account today."""
     ensure_running(home)
-    kill(pid_of(POSTGRESQL, home))
+    kill(POSTGRESQL, home)
     pid_file = home / POSTGRESQL / "data" / "postmaster.pid"
     _, *rest = pid_file.read_text().splitlines(keepends=True)
 
@@ -276,7 +293,7 @@ def test_killed_first_start_is_no_obstacle(new_home: Path) -> None:
     starter = subprocess.Popen(
         [sys.executable, "-c", START], env=os.environ | {"COGNITION_HOME": str(new_home)}, start_new_session=True
     )
-    wait_for(lambda: any(new_home.glob("postgresql/new-*/base")))
+    wait_for(lambda: any(new_home.glob("postgresql/new-*/base")) or starter.poll() is not None)
     os.killpg(starter.pid, signal.SIGKILL)
     starter.wait()
     assert not (new_home / POSTGRESQL / "data").exists()
@@ -285,6 +302,18 @@ def test_killed_first_start_is_no_obstacle(new_home: Path) -> None:
 
     assert 1 == select(servers, "SELECT 1")
     assert [] == list(new_home.glob("postgresql/new-*"))
+
+
+def test_removed_home_leaves_no_servers_behind(new_home: Path) -> None:
+    """Servers whose home was deleted under them are replaced, not joined, by those of the next user."""
+    ensure_running(new_home)
+    shutil.rmtree(new_home)
+
+    servers = ensure_running(new_home)
+
+    assert 1 == select(servers, "SELECT 1")
+    assert ping(servers)
+    assert [1, 1] == [len(pids) for pids in leaders(new_home).values()]
 
 
 def test_home_may_have_a_long_path(new_home: Path) -> None:
@@ -313,23 +342,25 @@ def test_status_starts_and_creates_nothing(new_home: Path) -> None:
 
 def test_command_line_reports_and_stops(home: Path) -> None:
     """`cognition up`, `status` and `down` say in JSON what the servers are."""
-    up, status_, down = (command_line(home, command) for command in ("up", "status", "down"))
+    up = command_line("up", home)
+    state = command_line("status", home)
+    down = command_line("down", home)
 
     assert up["database_url"] == ensure_running(home).database_url
-    assert [True, True] == [server["running"] for server in status_["servers"]]
+    assert [True, True] == [server["running"] for server in state["servers"]]
     assert [POSTGRESQL, VALKEY] == down["stopped"]
 
 
-def command_line(home: Path, command: str) -> dict[str, Any]:
-    """Run one of the commands in its own process and return what it prints."""
-    code = f"import typer; from cognition.cli import servers; typer.run(servers.{command})"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--json"],
-        env=os.environ | {"COGNITION_HOME": str(home)},
-        capture_output=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+def run_until_cut(connection: Connection, statement: str) -> None:
+    """Run a statement that ends only with its server."""
+    with pytest.raises(OperationalError):
+        connection.execute(text(statement))
+
+
+def command_line(command: str, home: Path) -> dict[str, Any]:
+    """Run a command for a home and return what it prints."""
+    result = CliRunner().invoke(app, [command, "--json"], env={"COGNITION_HOME": str(home)}, catch_exceptions=False)
+    return json.loads(result.stdout)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

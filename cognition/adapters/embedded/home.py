@@ -99,7 +99,7 @@ def passable(path: Path) -> bool:
 def _suits_root(folder: Path) -> bool:
     if folder.exists():
         found = folder.stat()
-        if found.st_uid != 0 or not found.st_mode & stat.S_IXOTH:
+        if stat.S_ISDIR(found.st_mode) and (found.st_uid != 0 or not found.st_mode & stat.S_IXOTH):
             return False
     home_folders = {Path.home(), Path(pwd.getpwuid(0).pw_dir), Path("/home"), Path("/Users")} - {Path("/")}
     below_home = any(folder.is_relative_to(home.resolve()) for home in home_folders)

@@ -126,10 +126,15 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def end(processes: Sequence[psutil.Process], request: signal.Signals, grace_seconds: float) -> None:
-    """Ask the leader to stop and wait for all; kill those that are left after the grace."""
-    if processes:
+    """Ask a server and its children to stop and wait for all; kill those that are left after the grace.
+
+    A parent stops its children itself. Children whose parent was killed have to be asked one by one.
+    """
+    pids = {process.pid for process in processes}
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            processes[0].send_signal(request)
+            if process.ppid() not in pids:
+                process.send_signal(request)
     if not wait_until(lambda: not any(map(is_alive, processes)), grace_seconds):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
