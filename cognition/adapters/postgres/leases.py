@@ -73,8 +73,8 @@ _held = (lease.c.token.is_not(None)) & (lease.c.lease_until > _now)
 _here = (lease.c.tenant == sa.bindparam("tenant")) & (lease.c.key == sa.bindparam("key"))
 _own = _here & _held & (lease.c.token == _token)
 
-# Old rows of other leases go with each new one. PostgreSQL does this part last, and rows that somebody uses are left for
-# the next time: so it never waits while it holds a lock, and cannot be part of a deadlock.
+# Old rows of other leases go with each new one. PostgreSQL does this part last, and rows that somebody uses are left
+# for the next time: so it never waits while it holds a lock, and cannot be part of a deadlock.
 _past = (
     sa.select(lease.c.tenant, lease.c.key)
     .where(sa.func.greatest(lease.c.outcome_until, lease.c.lease_until) < _now, ~_here)
@@ -83,8 +83,8 @@ _past = (
 )
 _purged = sa.delete(lease).where(sa.tuple_(lease.c.tenant, lease.c.key).in_(_past)).cte("purged")
 
-# Writes also where the lease is taken. Only so does one statement always know the holder: a row that another transaction
-# inserts meanwhile can be changed, but not yet read.
+# Writes also where the lease is taken. Only so does one statement always know the holder: a row that another
+# transaction inserts meanwhile can be changed, but not yet read.
 _taking = insert(lease).values(tenant=sa.bindparam("tenant"), key=sa.bindparam("key"), token=_token, lease_until=_end)
 _ACQUIRE = compiled(
     _taking.on_conflict_do_update(
