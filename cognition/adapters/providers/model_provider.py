@@ -73,10 +73,10 @@ class ModelProvider:
         here, self._on_loop = self._on_loop, None
         if here is None:
             return
-        for task in here.models.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                async with task.result():  # leaving a client's context is pydantic-ai's way to close it
-                    pass
+        made = [task.result() for task in here.models.values() if _succeeded(task)]
+        for model in {id(model.provider): model for model in made}.values():
+            async with model:  # leaving its context is pydantic-ai's way to close a client
+                pass
         for local in here.local_models.values():
             await asyncio.to_thread(local.close)
 
@@ -119,8 +119,12 @@ def _make(here: _OnLoop, name: str, access: Credentials | LocalEndpoint) -> Mode
 
 def _forget_failed(here: _OnLoop, key: _Key, made: asyncio.Task[Model]) -> None:
     """Let the next call try again, when the user has installed or set what was missing."""
-    if made.cancelled() or made.exception() is not None:
+    if not _succeeded(made):
         del here.models[key]
+
+
+def _succeeded(made: asyncio.Task[Model]) -> bool:
+    return made.done() and not made.cancelled() and made.exception() is None
 
 
 def _parameters(request: CompletionRequest) -> ModelRequestParameters:
