@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +21,9 @@ from prefect.context import FlowRunContext
 from cognition import Cognition
 from cognition.domain.ledger import ReportLine
 from cognition.runtime import open_engines
+from cognition_blocks.llm_reference import resolve
 from cognition_blocks.run_context import enclosing_runs
-from cognition_blocks.task import llms_of_tasks
+from cognition_blocks.task import declared_llms
 
 ARTIFACT_KEY = "cognition-run-summary"
 
@@ -39,15 +41,26 @@ def publish_run_summary(flow: Flow[..., Any], flow_run: FlowRun, state: State[An
     `@flow(on_completion=[publish_run_summary], on_failure=[publish_run_summary])`.
     """
     del flow, state
-    try:
-        # A flow whose calls were all made by workers of a pool has opened no engine itself.
-        engines = open_engines() or [llm.engine for llm in llms_of_tasks()]
-        # Two engines on one database tell the same.
-        summaries = dict.fromkeys(text for engine in engines if (text := summary_of(engine, str(flow_run.id))))
-        if summaries:
+    # Two engines on one database tell the same, hence the dictionary.
+    summaries: dict[str, None] = {}
+    # A flow whose calls were all made by workers of a pool has opened no engine itself.
+    for source in open_engines() or declared_llms():
+        with _warning_only(flow_run):
+            engine = source if isinstance(source, Cognition) else resolve(source).engine
+            if text := summary_of(engine, str(flow_run.id)):
+                summaries[text] = None
+    if summaries:
+        with _warning_only(flow_run):
             _publish("\n\n---\n\n".join(summaries), flow_run)
-    except Exception as error:  # noqa: BLE001 - a report about the run must not fail the run
-        _log.warning("No run summary could be written for flow run %s: %s", flow_run.id, type(error).__name__)
+
+
+@contextmanager
+def _warning_only(flow_run: FlowRun) -> Generator[None]:
+    """Turn any error into a warning: a report about the run must not fail the run."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a store or with Prefect's server
+        _log.warning("The summary of flow run %s is incomplete: %s", flow_run.id, type(error).__name__)
 
 
 def add_run_summary() -> None:

@@ -24,7 +24,7 @@ class CognitionStore(Block):
     )
     _code_example: ClassVar[str | None] = """
 ```python
-from cognition_blocks import CachedLLM, CognitionStore
+from cognition_blocks import CognitionStore, CachedLLM
 
 store = CognitionStore.load("BLOCK_NAME")
 llm = CachedLLM(model_name="openai-chat:gpt-5-mini", store=store)

@@ -205,9 +205,10 @@ llm_task: Final = LLMTaskDecorator()
 _plans: WeakSet[PromptTask] = WeakSet()
 
 
-def llms_of_tasks() -> list[LLM]:
-    """Return the LLMs that the tasks declared in this process mean, each once."""
-    return list({id(llm): llm for llm in (resolve(plan.llm) for plan in list(_plans))}.values())
+def declared_llms() -> list[LLM | str | None]:
+    """Return the LLMs that the tasks of this process mean, each once."""
+    meant = [plan.llm for plan in list(_plans)]
+    return list({llm if isinstance(llm, str) else id(llm): llm for llm in meant}.values())
 
 
 _OWN_OPTIONS = LLMTaskOptions.__annotations__.keys() - TaskOptions.__annotations__.keys()

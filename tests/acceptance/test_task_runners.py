@@ -12,7 +12,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
 from cognition.testing import FakeOpenAI
-from cognition_blocks import CachedLLM, attribute, llm_task
+from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary
 
 # Workers cannot import a test module: what is defined here travels by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # pyright: ignore[reportUnknownMemberType]
@@ -52,3 +52,62 @@ def test_a_mapped_task_asks_once_and_is_booked(
     assert (4, 2) == (line.calls, line.hits)
     (summary,) = summaries(flow_run_id)
     assert "4 calls, 2 answered from the cache" in summary
+
+
+@pytest.mark.slow
+def test_a_tasks_own_tags_are_exact_in_processes(llm: CachedLLM) -> None:
+    """Prefect 3.8 hands every process-pool task the tags of the first submission; `with_options` is the way around."""
+
+    @llm_task(llm=llm)
+    def ask(topic: str) -> str:
+        return f"What is {topic}?"
+
+    @flow(task_runner=RUNNERS["processes"]())
+    def submits() -> None:
+        with attribute(user="alice"):
+            ask.submit("a").wait()  # pyright: ignore[reportUnknownMemberType]
+        ask.with_options(tags=["user:bob"]).submit("b").wait()  # pyright: ignore[reportUnknownMemberType]
+
+    submits()
+
+    users = sorted(str(line.group["user"]) for line in llm.engine.ledger.report(group_by=("user",)))
+    assert ["alice", "bob"] == users
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_subflow_knows_the_root(llm: CachedLLM) -> None:
+    """The worker's process holds only the subflow's run, so Prefect's server is asked for the one above."""
+
+    @llm_task(llm=llm)
+    def ask(topic: str) -> str:
+        return f"What is {topic}?"
+
+    @flow(task_runner=RUNNERS["processes"]())
+    def inner() -> str:
+        ask.submit("a").wait()  # pyright: ignore[reportUnknownMemberType]
+        return str(flow_run.id)
+
+    @flow
+    def outer() -> tuple[str, str]:
+        return str(flow_run.id), inner()
+
+    root, child = outer()
+
+    (line,) = llm.engine.ledger.report(group_by=("root_flow_run", "flow_run"))
+    assert (root, child) == tuple(line.group.values())
+
+
+@pytest.mark.slow
+def test_only_workers_called_and_the_flow_names_the_hook(llm: CachedLLM, summaries: Callable[[str], list[str]]) -> None:
+    """A flow that does nothing but submit to a pool gets its summary by the documented hook."""
+
+    @llm_task(llm=llm)
+    def ask(topic: str) -> str:
+        return f"What is {topic}?"
+
+    @flow(task_runner=RUNNERS["processes"](), on_completion=[publish_run_summary])
+    def submits() -> str:
+        ask.submit("a").wait()  # pyright: ignore[reportUnknownMemberType]
+        return str(flow_run.id)
+
+    assert "**1 calls" in summaries(submits())[0]

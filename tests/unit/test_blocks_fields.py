@@ -1,0 +1,135 @@
+"""The blocks are what Prefect expects of a block, keep secrets to themselves and say what they mean to the engine."""
+
+import pickle
+from datetime import timedelta
+from typing import Any
+
+import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+from pydantic import SecretStr
+
+from cognition import CachePolicy, Credentials, ResiliencePolicy
+from cognition_blocks import CachedLLM, CognitionStore
+
+SECRET = "sk-do-not-show-me"  # noqa: S105 - no secret of anybody
+
+BLOCKS: tuple[type[Block], ...] = (CognitionStore, CachedLLM)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+class TestStandards(BlockStandardTestSuite):
+    """Prefect's own standard for blocks of a collection."""
+
+    @pytest.fixture
+    def block(self, block: type[Block]) -> type[Block]:
+        """Return the class under test."""
+        return block
+
+
+@pytest.mark.parametrize(("block", "slug"), [(CognitionStore, "cognition-store"), (CachedLLM, "cached-llm")])
+def test_slugs_are_promises(block: type[Block], slug: str) -> None:
+    """A new slug would orphan the documents that users have saved."""
+    assert slug == block.get_block_type_slug()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_field_has_a_title_and_a_default(block: type[Block]) -> None:
+    """The form shows titles; a field without default would break loading older documents."""
+    for name, field in block.model_fields.items():
+        assert field.title, name
+        assert not field.is_required(), name
+
+
+@pytest.mark.parametrize(
+    ("block", "secrets"),
+    [
+        (CognitionStore, ["database_url", "redis_url"]),
+        (CachedLLM, ["api_key", "store.database_url", "store.redis_url"]),
+    ],
+)
+def test_prefect_is_told_which_fields_are_secret(block: type[Block], secrets: list[str]) -> None:
+    """Prefect masks these in its API and UI."""
+    assert secrets == sorted(block.model_json_schema()["secret_fields"])
+
+
+def block_with_secrets() -> CachedLLM:
+    """Return a block in which every secret field is set."""
+    store = CognitionStore(database_url=SecretStr(f"postgresql://u:{SECRET}@h/d"), redis_url=SecretStr(SECRET))
+    return CachedLLM(model_name="openai:gpt-5-mini", api_key=SecretStr(SECRET), store=store)
+
+
+def test_no_text_of_a_block_shows_a_secret() -> None:
+    """Neither its representation nor its JSON, nor the settings and configuration made from it."""
+    block = block_with_secrets()
+
+    shown = [repr(block), str(block), block.model_dump_json(), repr(block.to_settings()), repr(block.to_config())]
+
+    assert not [text for text in shown if SECRET in text]
+
+
+@pytest.mark.parametrize("library", [pickle, cloudpickle])
+def test_blocks_survive_pickling(library: Any) -> None:
+    """A block travels to other processes inside a task, secrets included, and holds nothing that could not."""
+    block = block_with_secrets()
+
+    copy = library.loads(library.dumps(block))
+
+    assert block == copy
+    assert block.to_settings() == copy.to_settings()
+
+
+def test_an_empty_store_means_the_embedded_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the environment names other servers: the document says everything."""
+    monkeypatch.setenv("COGNITION_DATABASE_URL", "postgresql://elsewhere/db")
+    monkeypatch.setenv("COGNITION_TENANT", "elsewhere")
+
+    settings = CognitionStore(tenant="here-only").to_settings()
+
+    assert (None, None, "here-only") == (settings.database_url, settings.redis_url, settings.tenant)
+
+
+def test_fields_become_what_the_engine_is_told() -> None:
+    """Each field of the form has its effect, and empty fields leave the engine's defaults."""
+    block = CachedLLM(
+        model_name="openai-chat:gpt-5-mini",
+        api_key=SecretStr("key"),
+        base_url="http://localhost/v1",
+        instructions="Be brief.",
+        temperature=0.0,
+        more_settings={"seed": 7},
+        namespace="triage",
+        l1_ttl_seconds=60,
+        attempts=5,
+        attempt_timeout_seconds=9,
+        store=CognitionStore(),
+    )
+
+    config = block.to_config()
+
+    assert ("openai-chat:gpt-5-mini", "triage", "Be brief.") == (config.model, config.namespace, config.instructions)
+    assert {"seed": 7, "temperature": 0.0} == config.settings
+    assert CachePolicy(l1_ttl=timedelta(minutes=1)) == config.cache
+    assert ResiliencePolicy(attempts=5, attempt_timeout=timedelta(seconds=9)) == config.resilience
+    assert Credentials(api_key="key", base_url="http://localhost/v1") == config.credentials
+
+
+def test_what_a_call_says_wins_over_the_block() -> None:
+    """Single values replace the block's; settings are merged; a cache mode keeps the block's lives."""
+    config = CachedLLM(
+        model_name="test:a", temperature=0.5, l1_ttl_seconds=60, more_settings={"seed": 7}, store=CognitionStore()
+    ).to_config()
+
+    options = config.completing({"namespace": "other", "settings": {"temperature": 0}, "cache": "refresh"})
+
+    assert ("test:a", "other") == (options.get("model"), options.get("namespace"))
+    assert {"temperature": 0, "seed": 7} == options.get("settings")
+    assert CachePolicy(mode="refresh", l1_ttl=timedelta(minutes=1)) == options.get("cache")
+
+
+def test_the_model_of_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block without a model asks the worker's."""
+    monkeypatch.setenv("COGNITION_MODEL", "local:smollm2-135m")
+
+    assert "local:smollm2-135m" == CachedLLM(store=CognitionStore(tenant="model-test")).to_config().model
