@@ -13,11 +13,10 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.usage import RequestUsage
 from typing_extensions import TypeVar
 
+from cognition.domain.attribution import Attribution
+from cognition.domain.entry import Layer
+from cognition.domain.output import TEXT, OutputType
 from cognition.errors import ConfigurationError
-
-from .attribution import Attribution
-from .entry import Layer
-from .output import TEXT, OutputType
 
 OutputT = TypeVar("OutputT", default=str)
 
@@ -168,8 +167,8 @@ class Call:
 
 
 def _check_messages(messages: object) -> None:
+    kind = type(messages).__name__
     if not isinstance(messages, Sequence) or not messages:
-        kind = type(messages).__name__
         raise ConfigurationError(
             f"The prompt is {'empty' if kind in {'list', 'tuple'} else kind}; pass a text or pydantic-ai messages."
         )

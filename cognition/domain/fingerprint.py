@@ -245,7 +245,7 @@ def _dump(adapter: TypeAdapter[Any], value: object, ignored: Any) -> Any:
     So a field that a new release of pydantic-ai adds changes no key until somebody sets it.
     """
     try:
-        return adapter.dump_python(value, mode="json", exclude_none=True, exclude=ignored)
+        return adapter.dump_python(value, mode="json", exclude_none=True, exclude=ignored, warnings=False)
     except (PydanticSerializationError, UnicodeError) as error:
         message = f"The request holds a value that JSON cannot express ({error}); use plain values."
         raise ConfigurationError(message) from error

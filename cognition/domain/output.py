@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar, cast
 
-from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
+from typing_extensions import TypedDict
 
 from cognition.errors import ConfigurationError, OutputInvalid
-
-if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
 
 # The name that pydantic-ai gives its output tool; models tuned on it answer better.
 OUTPUT_TOOL = "final_result"
 
-# Providers accept only objects at the top of a schema, so every other type travels inside one.
-_WRAPPER = "response"
+_MOST_PLACES = 3
+
+T = TypeVar("T")
+
+
+class _Wrapper(TypedDict, Generic[T]):
+    """Providers accept only objects at the top of a schema, so every other type travels inside one."""
+
+    response: T
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,48 +44,48 @@ class OutputType:
         adapter: Checks and builds the value; None for plain text.
         wrapped: Whether the value travels inside an object with one field.
         parameters: What the provider is told about tools and output.
+        names: Names in the schema, which an error may tell.
     """
 
     adapter: TypeAdapter[Any] | None
     wrapped: bool
     parameters: ModelRequestParameters
+    names: frozenset[str] = frozenset()
 
-    def parse(self, response: ModelResponse) -> Any:  # noqa: ANN401  the type is only known at run time
-        """Return the answer as a value of the type.
+    def parse(self, response: ModelResponse) -> Any:
+        """Return the answer as a value of the type; as text it may be empty, when the model only called tools.
 
         Raises:
-            OutputInvalid: The answer is not JSON, does not fit the schema, or holds no text where text was asked for.
+            OutputInvalid: The answer is not JSON or does not fit the schema.
         """
         if self.adapter is None:
             return response.text or ""
         try:
-            value: Any = self.adapter_input(response)
-            return self.adapter.validate_python(value[_WRAPPER] if self.wrapped else value)
-        except (ValidationError, ValueError, KeyError, TypeError) as error:
+            # JSON all the way: pydantic reads more from it than from Python values, such as a date in strict mode.
+            value: Any = self.adapter.validate_json(_json_in(response))
+        except ValidationError as error:
             # The text of a pydantic error quotes the answer, which may be confidential: only the places are told.
-            where = (
-                ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
-                if isinstance(error, ValidationError)
-                else ""
-            )
-            place = f" at {where}" if where else ""
-            message = f"The answer does not fit the output type{place}; ask again or loosen the type."
+            message = f"The answer does not fit the output type{self._places(error)}; ask again or loosen the type."
             raise OutputInvalid(
                 message, provider=response.provider_name or "", model=response.model_name or "", status=None
             ) from None
+        return value["response"] if self.wrapped else value
 
-    def adapter_input(self, response: ModelResponse) -> Any:  # noqa: ANN401  any JSON value
-        """Return the JSON value in the answer: the arguments of the output tool, else the text."""
-        call = next((call for call in response.tool_calls if call.tool_name == OUTPUT_TOOL), None)
-        if call is not None:
-            return call.args_as_dict(raise_if_invalid=True)
-        return json.loads(response.text or "")
+    def _places(self, error: ValidationError) -> str:
+        """Return where an answer is wrong, without names that it made up."""
+        paths = (
+            ".".join(str(step) if isinstance(step, int) or step in self.names else "…" for step in detail["loc"])
+            for detail in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        places = list(dict.fromkeys(path for path in paths if path))
+        more = ", …" if len(places) > _MOST_PLACES else ""
+        return f" at {', '.join(places[:_MOST_PLACES])}{more}" if places else ""
 
 
 TEXT = OutputType(adapter=None, wrapped=False, parameters=ModelRequestParameters())
 
 
-def output_type(output: Any) -> OutputType:  # noqa: ANN401  Literal and list[...] are no classes
+def output_type(output: Any) -> OutputType:
     """Return how answers of a Python type are asked for and read.
 
     Args:
@@ -85,35 +97,32 @@ def output_type(output: Any) -> OutputType:  # noqa: ANN401  Literal and list[..
     if output is str:
         return TEXT
     try:
-        return _cached_output_type(output)
+        hash(output)
     except TypeError:
         # Unhashable annotations exist (Annotated with a list in it); they only cost a new adapter each time.
         return _output_type(output)
+    return _cached_output_type(output)
 
 
-def _output_type(output: Any) -> OutputType:  # noqa: ANN401  as above
+def _output_type(output: Any) -> OutputType:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(output)
         schema = adapter.json_schema()
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        wrapped = schema.get("type") != "object"
+        if wrapped:
+            adapter = TypeAdapter(_Wrapper[output])  # pyright: ignore[reportInvalidTypeForm]  only known at run time
+            schema = adapter.json_schema()
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError) as error:
         name = getattr(output, "__name__", repr(output))
         message = (
-            f"The output type {name} has no JSON schema; "
-            "use str, a pydantic model, dataclass, TypedDict, Literal or a list of them."
+            f"The output type {name} has no JSON schema; use str, a pydantic model, dataclass, TypedDict"
+            " (from typing_extensions before Python 3.12), Literal or a list of them."
         )
         raise ConfigurationError(message) from error
-    wrapped = schema.get("type") != "object"
-    if wrapped:
-        definitions = schema.pop("$defs", None)
-        schema = {
-            "type": "object",
-            "properties": {_WRAPPER: schema},
-            "required": [_WRAPPER],
-            "additionalProperties": False,
-        }
-        if definitions:
-            schema["$defs"] = definitions
     name, description = schema.pop("title", None), schema.pop("description", None)
+    if wrapped:
+        # They are the wrapper's, of no use to the model.
+        name = description = None
     parameters = ModelRequestParameters(
         output_mode="auto",
         allow_text_output=False,
@@ -127,7 +136,24 @@ def _output_type(output: Any) -> OutputType:  # noqa: ANN401  as above
             )
         ],
     )
-    return OutputType(adapter=adapter, wrapped=wrapped, parameters=parameters)
+    return OutputType(adapter=adapter, wrapped=wrapped, parameters=parameters, names=frozenset(_names_in(schema)))
 
 
 _cached_output_type = lru_cache(maxsize=256)(_output_type)
+
+
+def _json_in(response: ModelResponse) -> str:
+    """Return the JSON text in an answer: the arguments of the output tool, else the text."""
+    call = next((call for call in response.tool_calls if call.tool_name == OUTPUT_TOOL), None)
+    return call.args_as_json_str() if call is not None else response.text or ""
+
+
+def _names_in(schema: object) -> Iterator[str]:
+    """Return the names of all fields of a JSON schema, and its own keywords."""
+    if isinstance(schema, dict):
+        for name, value in cast("dict[str, object]", schema).items():
+            yield name
+            yield from _names_in(value)
+    elif isinstance(schema, list):
+        for value in cast("list[object]", schema):
+            yield from _names_in(value)
