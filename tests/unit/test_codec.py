@@ -6,6 +6,7 @@ import pickle
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from struct import pack
 from typing import Any
@@ -25,7 +26,7 @@ ADDRESS = an_address()
 KEY = ADDRESS.key.hex()
 ENTRY = an_entry(ADDRESS)
 
-PLAIN, ZSTANDARD = 1, 2
+WHOLE, WHOLE_ZSTANDARD, LEAN, LEAN_ZSTANDARD = FORMS = 0x10, 0x11, 0x12, 0x13
 
 # Written by the first release. It has no field that a later pydantic-ai may add, and it must be readable for ever.
 FIRST_RELEASE = (
@@ -80,23 +81,33 @@ def test_an_odd_detail_does_not_lose_the_answer(detail: object, kept: object) ->
     assert ("paid", {"detail": kept}) == (only_text(decoded), decoded.provider_details)
 
 
-def test_the_first_release_can_be_read() -> None:
-    """A new version reads what an older one stored, plain and compressed."""
-    entries = [decode(form, "00ff") for form in (stored(FIRST_RELEASE), stored(compressed(FIRST_RELEASE), ZSTANDARD))]
-    assert entries[0] == entries[1]
-    assert ("yes", 3, Decimal("0.000000001"), ("a",)) == (
-        only_text(entries[0].response),
-        entries[0].generation,
-        entries[0].cost_usd,
-        entries[0].tags,
-    )
+@pytest.mark.parametrize("form", FORMS)
+def test_the_first_release_can_be_read(form: int) -> None:
+    """A new version reads what an older one stored."""
+    entry = decode(written(FIRST_RELEASE, form), "00ff")
+    assert ("yes", 4, "stop") == (entry.response.text, entry.response.usage.input_tokens, entry.response.finish_reason)
+    assert (3, Decimal("0.000000001"), ("a",)) == (entry.generation, entry.cost_usd, entry.tags)
+    assert datetime(2026, 11, 22, 12, 5, 0, 1, tzinfo=UTC) == entry.expires_at
 
 
-def test_large_entries_are_compressed() -> None:
-    """Above 1 KiB of JSON the stored form is Zstandard and much smaller."""
-    value = encode(an_entry(ADDRESS, "many words " * 10_000))
-    assert ZSTANDARD == value[0]
-    assert len(value) < 2_000
+@pytest.mark.parametrize(
+    ("entry", "form"),
+    [
+        (ENTRY, LEAN),
+        (an_entry(ADDRESS, "many words " * 10_000), LEAN_ZSTANDARD),
+        (an_entry(ADDRESS, response=a_rich_answer()), WHOLE_ZSTANDARD),
+        (an_entry(ADDRESS, response=replace(an_answer(), provider_details={"tuple": (1, 2)})), WHOLE_ZSTANDARD),
+    ],
+    ids=["text", "long text", "other parts", "odd detail"],
+)
+def test_the_lean_form_is_for_plain_text(entry: CacheEntry, form: int) -> None:
+    """Only an entry that comes back equal from the lean form is kept in it; above 1 KiB either is compressed."""
+    assert form == encode(entry)[0]
+
+
+def test_long_text_takes_little_space() -> None:
+    """The point of compression."""
+    assert len(encode(an_entry(ADDRESS, "many words " * 10_000))) < 1_000
 
 
 def test_a_value_of_another_key_is_refused() -> None:
@@ -105,20 +116,21 @@ def test_a_value_of_another_key_is_refused() -> None:
         decode(encode(ENTRY), an_address("another question").key.hex())
 
 
-@pytest.mark.parametrize("form", [PLAIN, ZSTANDARD])
+@pytest.mark.parametrize("form", FORMS)
 def test_every_damaged_byte_is_noticed(form: int) -> None:
     """No single byte can change without being noticed: a wrong answer is worse than a miss."""
-    value = stored(FIRST_RELEASE) if form == PLAIN else stored(compressed(FIRST_RELEASE), ZSTANDARD)
+    value = written(FIRST_RELEASE, form)
     for position in range(len(value)):
-        damaged = value[:position] + bytes([value[position] ^ 3]) + value[position + 1 :]
-        with pytest.raises(EntryCorrupted):
-            decode(damaged, "00ff")
+        for bit in (1, 2, 0x20):
+            damaged = value[:position] + bytes([value[position] ^ bit]) + value[position + 1 :]
+            with pytest.raises(EntryCorrupted):
+                decode(damaged, "00ff")
 
 
 @given(st.binary(max_size=200))
 def test_foreign_bytes_are_refused(value: bytes) -> None:
     """Whatever else writes to the store, nothing but `EntryCorrupted` comes of it."""
-    for form in (value, stored(value), stored(value, ZSTANDARD)):
+    for form in (value, *(stored(value, form) for form in FORMS)):
         with pytest.raises(EntryCorrupted):
             decode(form, KEY)
 
@@ -129,8 +141,9 @@ def test_foreign_bytes_are_refused(value: bytes) -> None:
 )
 def test_sound_values_of_other_things_are_refused(body: bytes) -> None:
     """A right checksum does not make an entry."""
-    with pytest.raises(EntryCorrupted):
-        decode(stored(body), "00ff")
+    for form in (WHOLE, LEAN):
+        with pytest.raises(EntryCorrupted):
+            decode(stored(body, form), "00ff")
 
 
 def test_pickles_are_not_loaded() -> None:
@@ -139,22 +152,24 @@ def test_pickles_are_not_loaded() -> None:
         decode(stored(pickle.dumps(ENTRY)), KEY)
 
 
-def test_errors_do_not_quote_the_value() -> None:
+@pytest.mark.parametrize("form", [WHOLE, LEAN])
+def test_errors_do_not_quote_the_value(form: int) -> None:
     """Answers are confidential, and messages end up in logs."""
     with pytest.raises(EntryCorrupted) as caught:
-        decode(stored(FIRST_RELEASE.replace(b'"00ff"', b"17").replace(b"yes", b"confidential")), "00ff")
+        decode(stored(FIRST_RELEASE.replace(b'"generation"', b'"no"').replace(b"yes", b"confidential"), form), "00ff")
     assert "confidential" not in str(caught.value)
     assert None is caught.value.__cause__
 
 
+@pytest.mark.parametrize("form", [WHOLE_ZSTANDARD, LEAN_ZSTANDARD])
 @pytest.mark.parametrize("size_is_written", [True, False])
-def test_a_decompression_bomb_is_not_unpacked(*, size_is_written: bool) -> None:
+def test_a_decompression_bomb_is_not_unpacked(form: int, *, size_is_written: bool) -> None:
     """A value that claims a gibibyte, or does not say its size, is refused before memory is taken."""
     compressor = zstandard.ZstdCompressor(write_content_size=size_is_written)
     bomb = compressor.compressobj(size=1 << 30) if size_is_written else compressor.compressobj()
     body = bomb.compress(b"\0" * 1024) + bomb.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
     with pytest.raises(EntryCorrupted, match="too large"):
-        decode(stored(body, ZSTANDARD), KEY)
+        decode(stored(body, form), KEY)
 
 
 def test_threads_do_not_share_coders() -> None:
@@ -168,14 +183,16 @@ def test_threads_do_not_share_coders() -> None:
         assert all(threads.map(comes_back, entries))
 
 
-def stored(body: bytes, form: int = PLAIN) -> bytes:
+def stored(body: bytes, form: int = WHOLE) -> bytes:
     """Return a body with a right header."""
-    return pack(">BI", form, zlib.crc32(body)) + body
+    return pack(">BI", form, zlib.crc32(body, form)) + body
 
 
-def compressed(body: bytes) -> bytes:
-    """Return a body as Zstandard."""
-    return zstandard.ZstdCompressor().compress(body)
+def written(json: bytes, form: int) -> bytes:
+    """Return what an engine would have stored."""
+    return stored(
+        zstandard.ZstdCompressor().compress(json) if form in {WHOLE_ZSTANDARD, LEAN_ZSTANDARD} else json, form
+    )
 
 
 def only_text(response: ModelResponse) -> Any:

@@ -123,12 +123,10 @@ def _covers(query: ReportQuery, row: LedgerRow) -> bool:
 
 def _line(group: Mapping[Dimension, str | None], rows: Sequence[LedgerRow]) -> ReportLine:
     hits = [row for row in rows if row.cache_hit]
-    # An adjustment corrects a sum; it is no attempt of its own.
-    attempts = [row for row in rows if not row.cache_hit and row.status != "adjustment"]
-    latencies = [row.latency_ms for row in (*hits, *attempts)]
+    attempts = [row for row in rows if not row.cache_hit]
     return ReportLine(
         group=group,
-        calls=len({row.call_key for row in (*hits, *attempts)}),
+        calls=len({row.call_key for row in rows}),
         hits=len({row.call_key for row in hits}),
         attempts=len(attempts),
         input_tokens=sum(row.usage.input_tokens for row in attempts),
@@ -136,8 +134,8 @@ def _line(group: Mapping[Dimension, str | None], rows: Sequence[LedgerRow]) -> R
         cost_usd=sum((row.cost.usd for row in rows if row.cost is not None), Decimal(0)),
         saved_usd=sum((row.saved_usd for row in rows if row.saved_usd is not None), Decimal(0)),
         unpriced=sum(row.cost is None for row in attempts),
-        median_latency_ms=median(latencies) if latencies else 0.0,
-        slowest_ms=max(latencies, default=0.0),
+        median_latency_ms=median(row.latency_ms for row in rows),
+        slowest_ms=max(row.latency_ms for row in rows),
     )
 
 

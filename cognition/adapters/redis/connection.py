@@ -77,7 +77,7 @@ class Server:
         self._client = client
         self._execute: Callable[..., Any] = client.execute_command  # pyright: ignore[reportUnknownMemberType]
 
-    def call(self, *command: Argument) -> Any:  # noqa: ANN401  Redis answers what it likes
+    def call(self, *command: Argument) -> Any:
         """Send one command, return its answer."""
         try:
             return self._execute(*command)
@@ -101,7 +101,7 @@ class Server:
         """
         script = self._client.register_script(Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8"))
 
-        def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:  # noqa: ANN401  as above
+        def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
             try:
                 return script(keys, arguments)
             except RedisError as error:

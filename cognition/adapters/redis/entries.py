@@ -103,7 +103,7 @@ class RedisEntries:
         except ValueError:
             self._server.call("UNLINK", names.generation)
             return Found(corrupt=True)
-        if value is None or current is None:
+        if value is None:
             return Found(None, current)
         try:
             entry = decode(value, key)
