@@ -17,7 +17,7 @@ import psycopg2
 import sqlalchemy as sa
 from psycopg2 import errors
 from sqlalchemy.dialects.postgresql.psycopg2 import dialect
-from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from cognition.errors import CacheUnavailable, CognitionError, ConfigurationError
@@ -110,8 +110,8 @@ def check(engine: sa.Engine) -> None:
         cause = error.__cause__
         explained = _explained(str(cause)) if isinstance(cause, psycopg2.OperationalError) else None
         raise explained or error from cause
-    except ProgrammingError as error:
-        reason = _first_line(error.orig)
+    except psycopg2.ProgrammingError as error:
+        reason = _first_line(error)
         raise ConfigurationError(f"The options in {_URL} are not valid ({reason}); correct them.") from error
 
 
