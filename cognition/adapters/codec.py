@@ -37,7 +37,7 @@ _DECODED_BYTES_MAX = 256 * 1024 * 1024  # a small hostile value must not fill th
 _UNREADABLE = (struct.error, zstandard.ZstdError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 # A tuple, because pydantic takes no configuration for a dataclass. Bytes that are not text would otherwise be refused.
-_ENTRY = TypeAdapter(tuple[CacheEntry], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
+_ENTRY = TypeAdapter(tuple[CacheEntry], config=ConfigDict(ser_json_bytes="base64"))
 
 
 class _Zstandard(threading.local):
