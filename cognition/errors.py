@@ -4,7 +4,7 @@
     ├── ConfigurationError            the sentence says what to write instead
     ├── CacheError                    never reaches a caller of `complete`
     │   ├── CacheUnavailable          store
-    │   └── EntryCorrupted            layer
+    │   └── EntryCorrupted
     ├── ProviderError                 provider, model, status
     │   ├── ProviderTimeout           seconds
     │   ├── ProviderUnavailable
@@ -35,7 +35,7 @@ class CognitionError(Exception):
 
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, **data: Any) -> None:  # noqa: ANN401  each error has data of its own
+    def __init__(self, message: str, **data: Any) -> None:
         """Keep the sentence and the data it was made from.
 
         Args:
@@ -49,16 +49,21 @@ class CognitionError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from message and data; the default would call subclasses with the wrong arguments."""
-        return _rebuild, (type(self), self.message, self.data), {"__notes__": getattr(self, "__notes__", [])}
+        return _rebuild, (type(self), self.message, self.data, self.notes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was added by `add_note`."""
+        return getattr(self, "__notes__", [])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible description, for single flight across processes."""
-        return {"type": type(self).__name__, "message": self.message, "data": self.data}
+        return {"type": type(self).__name__, "message": self.message, "data": self.data, "notes": self.notes}
 
     @staticmethod
     def from_dict(value: dict[str, Any]) -> CognitionError:
         """Return the error that `to_dict` described; an unknown type becomes a plain `CognitionError`."""
-        return _rebuild(_by_name(str(value["type"])), str(value["message"]), dict(value["data"]))
+        return _rebuild(_by_name(str(value["type"])), str(value["message"]), dict(value["data"]), list(value["notes"]))
 
 
 class ConfigurationError(CognitionError):
@@ -153,8 +158,11 @@ class LedgerConflict(CognitionError):
     """Another row with other contents already stands in the ledger under the same call key and attempt."""
 
 
-def _rebuild(error_type: type[CognitionError], message: str, data: dict[str, Any]) -> CognitionError:
-    return error_type(message, **data)
+def _rebuild(error_type: type[CognitionError], message: str, data: dict[str, Any], notes: list[str]) -> CognitionError:
+    error = error_type(message, **data)
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 def _by_name(name: str, root: type[CognitionError] = CognitionError) -> type[CognitionError]:

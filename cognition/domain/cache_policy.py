@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import TypeAdapter
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse
 
+from cognition.domain.entry import Layer
 from cognition.errors import ConfigurationError
-
-from .entry import Layer
 
 CacheMode = Literal["use", "refresh", "bypass", "only"]
 
@@ -20,8 +19,6 @@ _MODES: tuple[CacheMode, ...] = ("use", "refresh", "bypass", "only")
 # An answer is finished when the model stopped by itself or asked for a tool; "length", "content_filter" and "error" are
 # broken answers that must not be repeated to others.
 _FINISHED = frozenset({"stop", "tool_call"})
-
-_RESPONSE = TypeAdapter(ModelResponse, config={"ser_json_bytes": "base64"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +85,7 @@ def policy_of(cache: CachePolicy | CacheMode, default: CachePolicy) -> CachePoli
     """Return the policy of one call: a whole policy, or the default one in another mode."""
     if isinstance(cache, CachePolicy):
         return cache
-    if cache == default.mode:
-        return default
-    return CachePolicy(
-        mode=cache,
-        l1_ttl=default.l1_ttl,
-        l2_ttl=default.l2_ttl,
-        l3_ttl=default.l3_ttl,
-        jitter=default.jitter,
-        max_entry_bytes=default.max_entry_bytes,
-    )
+    return default if cache == default.mode else replace(default, mode=cache)
 
 
 def refusal_to_store(response: ModelResponse, policy: CachePolicy) -> str | None:
@@ -108,12 +96,16 @@ def refusal_to_store(response: ModelResponse, policy: CachePolicy) -> str | None
     """
     if not policy.may_store:
         return "the policy forbids it"
-    if response.finish_reason is not None and response.finish_reason not in _FINISHED:
-        return f"finish reason {response.finish_reason}"
-    if response.finish_reason is None:
-        return "no finish reason"
+    if response.state != "complete" or response.finish_reason not in _FINISHED:
+        return f"not finished: {response.finish_reason or response.state}"
     if not (response.text or "").strip() and not response.tool_calls and not response.files:
         return "empty answer"
-    if len(_RESPONSE.dump_json(response)) > policy.max_entry_bytes:
+    if _json_bytes(response) > policy.max_entry_bytes:
         return "too large"
     return None
+
+
+def _json_bytes(response: ModelResponse) -> int:
+    """Return the size of an answer as JSON, whatever odd values a provider put into it."""
+    value = ModelMessagesTypeAdapter.dump_python([response], mode="json", fallback=str, warnings=False)
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))

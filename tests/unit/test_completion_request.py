@@ -1,0 +1,99 @@
+"""What a request refuses, and how it is read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.usage import RequestUsage
+
+from cognition.domain.attribution import Attribution
+from cognition.domain.completion import Completion, CompletionRequest, Credentials
+from cognition.domain.entry import Layer
+from cognition.errors import ConfigurationError
+
+QUESTION = ModelRequest([UserPromptPart("q")])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("", "The prompt is empty; pass a text or a list of pydantic-ai messages."),
+        (" \n\t", "The prompt is empty; pass a text or a list of pydantic-ai messages."),
+        ([], "The prompt is empty; pass a text or pydantic-ai messages."),
+        (None, "The prompt is NoneType; pass a text or pydantic-ai messages."),
+        (7, "The prompt is int; pass a text or pydantic-ai messages."),
+        ({"role": "user"}, "The prompt is dict; pass a text or pydantic-ai messages."),
+        (["q"], "The prompt holds a str; pass a text or a list of pydantic-ai messages."),
+        ([{"role": "user"}], "The prompt holds a dict; pass a text or a list of pydantic-ai messages."),
+        (b"q", "The prompt holds a int; pass a text or a list of pydantic-ai messages."),
+        (
+            [QUESTION, ModelResponse([TextPart("a")])],
+            "The last message of the prompt is the model's own; end the list with a ModelRequest.",
+        ),
+    ],
+)
+def test_a_prompt_nobody_can_answer_is_refused_in_one_sentence(prompt: Any, sentence: str) -> None:
+    """The caller learns what to pass instead."""
+    with pytest.raises(ConfigurationError) as caught:
+        CompletionRequest(prompt=prompt, model="openai:gpt")
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("model", ["", "gpt", "openai:", ":gpt", ":"])
+def test_a_model_without_provider_is_refused(model: str) -> None:
+    """The sentence shows the form."""
+    with pytest.raises(ConfigurationError, match="names no provider; write 'provider:model'"):
+        CompletionRequest(prompt="q", model=model)
+
+
+@pytest.mark.parametrize("field", ["tenant", "namespace"])
+def test_an_empty_owner_is_refused(field: str) -> None:
+    """An empty tenant is a mistake, not a tenant."""
+    names: dict[str, Any] = {field: ""}
+    with pytest.raises(ConfigurationError, match="must not be empty"):
+        CompletionRequest(prompt="q", model="openai:gpt", **names)
+
+
+def test_a_request_is_read_as_messages() -> None:
+    """A text is one user prompt; a list stays what it is."""
+    (message,) = CompletionRequest(prompt="q", model="openai:gpt").messages
+    assert isinstance(message, ModelRequest)
+    assert [part.content for part in message.parts if isinstance(part, UserPromptPart)] == ["q"]
+    assert CompletionRequest(prompt=(QUESTION,), model="openai:gpt").messages == [QUESTION]
+    assert CompletionRequest(prompt="q", model="openai:ft:gpt:me").provider == "openai"
+
+
+def test_a_key_is_not_shown() -> None:
+    """Neither the credentials nor the request print it."""
+    credentials = Credentials(api_key="sk-secret")
+    request = CompletionRequest(prompt="q", model="openai:gpt", credentials=credentials)
+    assert "sk-secret" not in f"{credentials!r} {request!r}"
+
+
+def test_a_completion_reads_its_response() -> None:
+    """Text and usage are the response's."""
+    response = ModelResponse([TextPart("Yes.")], usage=RequestUsage(input_tokens=3))
+    done = Completion(
+        output="Yes.",
+        response=response,
+        layer=Layer.PROVIDER,
+        request_id="r",
+        model="m",
+        requested_model="m",
+        cost_usd=Decimal(0),
+        saved_usd=Decimal(0),
+        latency=timedelta(),
+    )
+    assert (done.text, done.usage.input_tokens, done.layer) == ("Yes.", 3, "provider")
+
+
+def test_unset_attribution_is_filled_from_another() -> None:
+    """What a call says wins over what its run says, field by field."""
+    call = Attribution(user="alice", tags=("a",))
+    run = Attribution(user="bob", team="support", run_count=2, tags=("b",))
+    assert call.with_defaults_from(run) == Attribution(user="alice", team="support", run_count=2, tags=("a",))
+    assert Attribution().with_defaults_from(run) == run
