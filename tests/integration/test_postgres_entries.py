@@ -91,11 +91,11 @@ def test_nothing_invalidated_comes_back(store: PostgresEntries) -> None:
 
 def test_writers_of_the_same_entries_do_not_block_each_other_for_ever(store: PostgresEntries) -> None:
     """Batches in opposite orders, in new namespaces, all come through."""
-    addresses = [an_address(f"question {number}", namespace=f"namespace {number % 3}") for number in range(50)]
+    addresses = [an_address(f"question {number}", namespace=f"namespace {number % 3}") for number in range(400)]
     items = [(address, an_entry(address)) for address in addresses]
     with ThreadPoolExecutor(max_workers=8) as threads:
         kept = list(threads.map(store.put, [items, items[::-1]] * 10))
-    assert [50] * 20 == kept
+    assert [400] * 20 == kept
 
 
 def test_a_repaired_entry_is_not_removed(engine: sa.Engine, store: PostgresEntries) -> None:

@@ -24,7 +24,7 @@ from cognition.domain.ledger import CountKey, Dimension, LedgerBatch, LookUpCoun
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, NOON, a_row, an_address, an_entry
 
-WRITERS, BATCHES, NAMESPACES = 2, 60, 12
+WRITERS, BATCHES, NAMESPACES = 2, 12, 500
 
 # Each writer takes the same rollups and entries in another order, which without ordered locks ends in deadlocks.
 WRITER = f"""
