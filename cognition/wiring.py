@@ -39,6 +39,10 @@ from cognition.settings import Settings
 
 _IN_PROCESS = "memory://"
 
+# The first byte of what single flight leaves for other processes.
+_ENTRY = b"="
+_ERROR = b"!"
+
 # One worker thread for each pooled database connection.
 _WORKERS = 20
 
@@ -157,16 +161,21 @@ def _open_stores(settings: Settings, clock: Clock) -> _Stores:
 def _dump(result: CacheEntry | CognitionError) -> bytes:
     """Return what single flight leaves for other processes: an entry, or an error as JSON."""
     if isinstance(result, CognitionError):
-        return b"!" + json.dumps(result.to_dict()).encode()
-    return bytes.fromhex(result.key) + codec.encode(result)
+        return _ERROR + json.dumps(result.to_dict()).encode()
+    return _ENTRY + bytes.fromhex(result.key) + codec.encode(result)
 
 
 def _load(outcome: bytes) -> CacheEntry | CognitionError:
-    if outcome.startswith(b"!"):
+    kind, body = outcome[:1], outcome[1:]
+    if kind == _ERROR:
         try:
-            return CognitionError.from_dict(json.loads(outcome[1:]))
+            return CognitionError.from_dict(json.loads(body))
         except (ValueError, KeyError, TypeError) as error:
             raise EntryCorrupted(
                 "What another process left is not an error of ours; ask the provider again."
             ) from error
-    return codec.decode(outcome[32:], outcome[:32].hex())
+    if kind != _ENTRY:
+        raise EntryCorrupted(
+            "What another process left is neither an answer nor an error of ours; ask the provider again."
+        )
+    return codec.decode(body[32:], body[:32].hex())

@@ -78,8 +78,9 @@ class CompletionRequest:
             raise ConfigurationError(
                 f"The model {self.model!r} names no provider; write 'provider:model', such as 'openai:gpt-5-mini'."
             )
-        if not self.tenant or not self.namespace:
-            raise ConfigurationError("The tenant and the namespace must not be empty; leave them out to use 'default'.")
+        for what, text in (("tenant", self.tenant), ("namespace", self.namespace), ("model", self.model)):
+            if not text or not text.isprintable():
+                raise ConfigurationError(f"The {what} is empty or holds control characters; give it a printable name.")
 
     @property
     def provider(self) -> str:

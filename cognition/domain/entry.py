@@ -122,7 +122,7 @@ class Selection:
     Attributes:
         tenant: Whose entries.
         namespace: All of one namespace, or None for every namespace.
-        model: All answers of one model, as `provider:model`.
+        model: All answers that one model gave, as `provider:model`.
         tag: All entries that carry a tag.
         key: One exact request.
         created_before: All answers older than a time.

@@ -61,7 +61,7 @@ class CacheControl:
 
         Args:
             namespace: All answers of a namespace.
-            model: All answers that were asked of a model, as `provider:model`.
+            model: All answers that a model gave, as `provider:model`.
             tag: All answers that carry a tag, such as `team:support`.
             request: The answer to one request, as `Cognition.request` builds it.
             older_than: All answers of at least this age.

@@ -83,12 +83,17 @@ class LayeredCache:
         if reason is not None:
             self._emit(NotStored(address, reason))
             return False
-        kept = 0
+        kept_anywhere = False
         for guarded in (self._durable, self._fast):
-            if self._put(guarded, [(address, entry)], policy):
+            kept = self._put(guarded, [(address, entry)], policy)
+            if kept:
                 self._emit(Stored(address, entry.requested_model, guarded.store.layer))
-                kept += 1
-        return kept > 0
+                kept_anywhere = True
+            elif kept == 0:
+                # Invalidated while the provider was asked; what L2 refuses L1 must not keep either.
+                self._emit(NotStored(address, "invalidated meanwhile"))
+                break
+        return kept_anywhere
 
     def invalidate(self, selection: Selection) -> dict[Layer, int]:
         """Remove the selected entries from every layer; return how many each layer dropped.
@@ -162,7 +167,8 @@ class LayeredCache:
         policy: CachePolicy,
         *,
         copy: bool = False,
-    ) -> int:
+    ) -> int | None:
+        """Return how many entries the store kept, or None when it is down."""
         layer, now = guarded.store.layer, self._clock()
         # Jitter needs no secrecy, only spread.
         ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
@@ -170,7 +176,7 @@ class LayeredCache:
             (address, entry.expiring_at(end) if copy else replace(entry, expires_at=end))
             for (address, entry), end in zip(items, ends, strict=True)
         ]
-        return guarded.breaker.call(partial(guarded.store.put, dated), 0)
+        return guarded.breaker.call(partial(guarded.store.put, dated), None)
 
 
 def _fresh_hits(layer: Layer, found: dict[int, Found], answers: dict[int, LookUp], now: datetime) -> int:

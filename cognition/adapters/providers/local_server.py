@@ -31,6 +31,9 @@ def main() -> None:
     parameters.n_parallel = _SLOTS
     parameters.kv_unified = True
     parameters.n_predict = _ANSWER_TOKENS
+    # Where a request says nothing: the likeliest word, but not one phrase for ever, as small models like to do.
+    parameters.sampling.temp = 0.0
+    parameters.sampling.penalty_repeat = 1.2
     parameters.cache_ram_mib = 0  # its default keeps up to 8 GiB of old prompts
     parameters.fit_params = False  # would probe the memory of devices we do not use
     parameters.ui = False

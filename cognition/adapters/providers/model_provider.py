@@ -78,7 +78,8 @@ class ModelProvider:
             async with model:  # leaving its context is pydantic-ai's way to close a client
                 pass
         for local in here.local_models.values():
-            await asyncio.to_thread(local.close)
+            # Not in a thread: at the interpreter's exit there are no new ones, and nothing else runs on this loop.
+            local.close()
 
     async def _model(self, request: CompletionRequest) -> Model:
         """Return the model, made once; in a thread, because importing an SDK takes up to a second."""

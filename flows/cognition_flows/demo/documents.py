@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import Distribution, distributions
@@ -63,7 +64,7 @@ def _paragraphs(text: str) -> Iterable[str]:
 
 
 def _csv_rows(text: str) -> Iterator[str]:
-    for row in csv.DictReader(text.splitlines()):
+    for row in csv.DictReader(io.StringIO(text)):
         yield _text_of(row)
 
 

@@ -14,13 +14,13 @@ NAMESPACE = "cognition-demo"
 Category = Literal["web", "data", "testing", "machine learning", "system", "development tool", "other"]
 
 
-@llm_task(namespace=NAMESPACE, settings={"temperature": 0.0, "max_tokens": 120})
+@llm_task(namespace=NAMESPACE)
 def summarise(text: str) -> str:
     """Return the prompt that asks for a summary."""
-    return f"Summarise in one short sentence:\n\n{text}"
+    return f"Summarise this in one short sentence:\n\n{text}"
 
 
-@llm_task(namespace=NAMESPACE, output=Category, settings={"temperature": 0.0, "max_tokens": 60})
+@llm_task(namespace=NAMESPACE, output=Category)
 def classify(text: str) -> str:
     """Return the prompt that asks for a category."""
     return f"Choose the category that fits this text best:\n\n{text}"

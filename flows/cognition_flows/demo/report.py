@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
+
 from rich.console import Console
 from rich.table import Table
 
@@ -9,7 +12,7 @@ from cognition.cli.output import print_json
 from cognition_flows.demo.run import EXAMPLE_PRICES, DemoResult
 
 _SHOWN_ANSWERS = 3
-_LEDGER_COLUMNS = ("pass", "flow_run", "task", "calls", "attempts", "cost_usd", "saved_usd")
+_LEDGER_COLUMNS = ("pass", "flow run", "task", "calls", "attempts", "cost", "saved")
 
 
 def print_demo(result: DemoResult, *, as_json: bool) -> None:
@@ -36,20 +39,34 @@ def _answers(result: DemoResult) -> Table:
 
 
 def _passes(result: DemoResult) -> Table:
-    columns = ("pass", "calls", "L1", "L2", "provider", "median ms", "p95 ms", "cost", "saved")
+    columns = ("pass", "calls", "L1", "L2", "LLM", "median", "95 %", "cost", "saved")
     table = Table(*columns, title=f"{len(result.texts)} texts, {result.model}", title_justify="left")
     for one in result.passes:
         shown = one.figures()
-        counts = (shown["calls"], *shown["layers"].values(), shown["median_ms"], shown["p95_ms"])
-        table.add_row(one.name, *map(str, counts), f"${shown['cost_usd']}", f"${shown['saved_usd']}")
+        counts = map(str, (shown["calls"], *shown["layers"].values()))
+        waits = (_milliseconds(shown["median_ms"]), _milliseconds(shown["p95_ms"]))
+        table.add_row(one.name, *counts, *waits, _dollars(shown["cost_usd"]), _dollars(shown["saved_usd"]))
     return table
 
 
 def _ledger(result: DemoResult) -> Table:
     table = Table(*_LEDGER_COLUMNS, title="The ledger, by flow run and task", title_justify="left")
     for row in result.ledger:
-        table.add_row(*(str(row[name]) for name in _LEDGER_COLUMNS))
+        counts = map(str, (row["calls"], row["attempts"]))
+        money = (_dollars(row["cost_usd"]), _dollars(row["saved_usd"]))
+        table.add_row(row["pass"], row["flow_run"][:8], row["task"], *counts, *money)
     return table
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    seconds = timedelta(milliseconds=value).total_seconds()
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{value:.1f} ms"
+
+
+def _dollars(value: Decimal) -> str:
+    return f"${value:.7f}"
 
 
 def _notes(result: DemoResult) -> list[str]:
@@ -61,5 +78,5 @@ def _notes(result: DemoResult) -> list[str]:
         )
     reasons = [f"{times} times {reason}" for one in result.passes for reason, times in one.not_stored.items()]
     if reasons:
-        notes.append(f"Some answers were not cached, because they are not finished: {', '.join(reasons)}.")
+        notes.append(f"Answers that were not cached, because they were cut: {', '.join(reasons)}.")
     return notes
