@@ -146,27 +146,27 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         Raises:
             CognitionError: See `cognition.Cognition.complete`.
         """
-        with booked(self.engine, options) as call:
-            return self.engine.complete(prompt, **self.to_config().completing(call))
+        with booked(self, options) as (engine, call):
+            return engine.complete(prompt, **call)
 
     async def acomplete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt without blocking the event loop; see `complete`."""
-        with booked(self.engine, options) as call:
-            return await self.engine.acomplete(prompt, **self.to_config().completing(call))
+        with booked(self, options) as (engine, call):
+            return await engine.acomplete(prompt, **call)
 
     def complete_many(
         self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
     ) -> list[Completion[OutputT]]:
         """Answer many prompts in their order, with one look-up a layer for all; see `complete`."""
-        with booked(self.engine, options) as call:
-            return self.engine.complete_many(prompts, **self.to_config().completing(call))
+        with booked(self, options) as (engine, call):
+            return engine.complete_many(prompts, **call)
 
     async def acomplete_many(
         self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
     ) -> list[Completion[OutputT]]:
         """Answer many prompts without blocking the event loop; see `complete_many`."""
-        with booked(self.engine, options) as call:
-            return await self.engine.acomplete_many(prompts, **self.to_config().completing(call))
+        with booked(self, options) as (engine, call):
+            return await engine.acomplete_many(prompts, **call)
 
     def warm(self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[Any]]) -> int:
         """Ask for the answers that are not cached yet; return how many those were."""

@@ -1,6 +1,7 @@
 """`llm_task` in every way in which Prefect runs a task, on a real engine and stores, with a provider on loopback."""
 
 import asyncio
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -11,6 +12,15 @@ from cognition import Completion
 from cognition.errors import ConfigurationError, QuotaExhausted, RateLimited
 from cognition.testing import FakeOpenAI, Fault, Reply
 from cognition_blocks import CachedLLM, llm_task
+from cognition_blocks.store import environment_settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Generator[pytest.MonkeyPatch]:
+    """Let a test set variables that are otherwise read once a process."""
+    environment_settings.cache_clear()
+    yield monkeypatch
+    environment_settings.cache_clear()
 
 
 class Triage(BaseModel):
@@ -157,6 +167,27 @@ def test_a_document_is_named(llm: CachedLLM) -> None:
         return await ask("circuits")
 
     assert asyncio.run(once())
+
+
+def test_nothing_is_named(llm: CachedLLM, provider: FakeOpenAI, environment: pytest.MonkeyPatch) -> None:
+    """A bare `@llm_task` takes model, key and stores from the environment."""
+    store, api_key = llm.store, llm.api_key
+    assert store is not None and store.database_url is not None and store.redis_url is not None  # noqa: PT018
+    assert api_key is not None
+    environment.setenv("COGNITION_MODEL", "openai-chat:gpt-5-mini")
+    environment.setenv("COGNITION_DATABASE_URL", store.database_url.get_secret_value())
+    environment.setenv("COGNITION_REDIS_URL", store.redis_url.get_secret_value())
+    environment.setenv("OPENAI_API_KEY", api_key.get_secret_value())
+    environment.setenv("OPENAI_BASE_URL", provider.base_url)
+    ask = llm_task(prompt_about)
+
+    @flow
+    def once() -> str:
+        return ask("circuits")
+
+    assert once()
+    assert 1 == provider.count
+    assert "l1" == llm.complete("What is circuits?").layer
 
 
 def test_a_missing_document_is_named_in_the_error() -> None:
