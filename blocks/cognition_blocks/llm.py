@@ -72,6 +72,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     )
     max_tokens: int | None = Field(
         default=None,
+        gt=0,
         title="Longest answer",
         description="The most tokens an answer may have; empty means the provider's default.",
     )
@@ -87,21 +88,25 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     )
     l1_ttl_seconds: float | None = Field(
         default=None,
+        gt=0,
         title="Life in Redis (seconds)",
         description="How long an answer lives in L1; empty takes the worker's setting, by default 300.",
     )
     l2_ttl_seconds: float | None = Field(
         default=None,
+        gt=0,
         title="Life in PostgreSQL (seconds)",
         description="How long an answer lives in L2; empty takes the worker's setting, by default 3600.",
     )
     attempts: int | None = Field(
         default=None,
+        gt=0,
         title="Attempts",
         description="How often the provider is asked at most, the first time included; by default 3.",
     )
     attempt_timeout_seconds: float | None = Field(
         default=None,
+        gt=0,
         title="Time for one attempt (seconds)",
         description="How long one attempt may take; by default 60.",
     )

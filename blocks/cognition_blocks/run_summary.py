@@ -89,13 +89,13 @@ def summary_of(engine: Cognition, flow_run_id: str) -> str | None:
     saved = sum((line.saved_usd for line in layers), Decimal(0))
     slowest = max(tasks, key=lambda line: line.slowest_ms)
     lines = [
-        f"**{calls} calls, {hits} answered from the cache. Cost {_usd(cost)}, saved {_usd(saved)}.**",
+        f"**Calls: {calls} · from the cache: {hits} · cost: {_usd(cost)} · saved: {_usd(saved)}**",
         f"Slowest: {slowest.slowest_ms:,.0f} ms in {slowest.group['task'] or 'the flow itself'}.",
         "\n".join(_table("layer", sorted(layers, key=lambda line: line.group["layer"] or ""))),
         "\n".join(_table("task | model", tasks)),
     ]
     if unpriced:
-        lines.append(f"The price of {unpriced} attempts is unknown; they are missing in the cost.")
+        lines.append(f"Attempts of unknown price, missing in the cost: {unpriced}.")
     return "\n\n".join(lines)
 
 

@@ -28,7 +28,7 @@ def test_one_summary_at_the_end_of_a_run(llm: CachedLLM, summaries: Summaries) -
 
     (text,) = summaries(body())
 
-    assert "**4 calls, 2 answered from the cache." in text
+    assert "**Calls: 4 · from the cache: 2 ·" in text
     assert "| l1 | 2 |" in text
     assert "| provider | 2 |" in text
     assert "| prompt_about | openai-chat:gpt-5-mini | 3 |" in text
@@ -48,8 +48,8 @@ def test_each_run_of_a_flow_has_its_own(llm: CachedLLM, summaries: Summaries) ->
     first, second = body(), body()
 
     assert [1, 1] == [len(summaries(first)), len(summaries(second))]
-    assert "0 answered from the cache" in summaries(first)[0]
-    assert "1 answered from the cache" in summaries(second)[0]
+    assert "from the cache: 0 ·" in summaries(first)[0]
+    assert "from the cache: 1 ·" in summaries(second)[0]
 
 
 async def test_an_async_flow(llm: CachedLLM, summaries: Summaries) -> None:
@@ -95,8 +95,8 @@ def test_subflows_are_in_the_summary_of_their_root(llm: CachedLLM, summaries: Su
 
     root, child = outer()
 
-    assert "**1 calls" in summaries(root)[0]
-    assert "**1 calls" in summaries(child)[0]
+    assert "**Calls: 1 ·" in summaries(root)[0]
+    assert "**Calls: 1 ·" in summaries(child)[0]
 
 
 def test_a_run_without_calls_has_none(llm: CachedLLM, summaries: Summaries) -> None:

@@ -51,7 +51,7 @@ def test_a_mapped_task_asks_once_and_is_booked(
     assert ("on-a-runner", flow_run_id, flow_run_id, "ask", "alice", "support") == tuple(line.group.values())
     assert (4, 2) == (line.calls, line.hits)
     (summary,) = summaries(flow_run_id)
-    assert "4 calls, 2 answered from the cache" in summary
+    assert "Calls: 4 · from the cache: 2 ·" in summary
 
 
 @pytest.mark.slow
@@ -110,4 +110,4 @@ def test_only_workers_called_and_the_flow_names_the_hook(llm: CachedLLM, summari
         ask.submit("a").wait()  # pyright: ignore[reportUnknownMemberType]
         return str(flow_run.id)
 
-    assert "**1 calls" in summaries(submits())[0]
+    assert "**Calls: 1 ·" in summaries(submits())[0]
