@@ -296,3 +296,8 @@ def engine_for(settings: Settings) -> Cognition:
         if engine is None or engine.closed:
             engine = _registry.by_settings[settings] = Cognition.open(settings)
         return engine
+
+
+def open_engines() -> list[Cognition]:
+    """Return the engines that this process has open, for reports that cover all of them."""
+    return [engine for engine in list(_registry.all) if not engine.closed]
