@@ -6,7 +6,6 @@ needs on the owner loop. The registry of open engines is the only state at modul
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import threading
@@ -23,7 +22,7 @@ from cognition.domain.attribution import Attribution
 from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
 from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt
 from cognition.domain.output import output_type
-from cognition.errors import CognitionError, ConfigurationError
+from cognition.errors import ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
@@ -155,7 +154,7 @@ class Cognition:
             return []
         found = self._machinery.completion.look_up(self._calls(prompts, options), policies.cache)
         if any(isinstance(one, Unanswered) for one in found):
-            return self._machinery.loop.call(self._ask_all(found, policies))
+            return self._machinery.loop.call(self._machinery.completion.ask_many(found, policies))
         return found  # pyright: ignore[reportReturnType]  none is Unanswered
 
     async def acomplete_many(
@@ -167,7 +166,7 @@ class Cognition:
             return []
         look_up = partial(self._machinery.completion.look_up, self._calls(prompts, options), policies.cache)
         found = await self._machinery.loop.in_thread(look_up)
-        return await self._machinery.loop.acall(self._ask_all(found, policies))
+        return await self._machinery.loop.acall(self._machinery.completion.ask_many(found, policies))
 
     def request(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> CompletionRequest:
         """Return the request that `complete` would make of the same arguments, for `cache.invalidate(request=...)`."""
@@ -236,28 +235,6 @@ class Cognition:
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
             resilience=options.get("resilience") or self._settings.resilience,
         )
-
-    async def _ask_all(
-        self, found: Sequence[Completion[Any] | Unanswered], policies: Policies
-    ) -> list[Completion[Any]]:
-        places = asyncio.Semaphore(policies.resilience.max_concurrent)
-
-        async def answer(one: Completion[Any] | Unanswered) -> Completion[Any]:
-            if not isinstance(one, Unanswered):
-                return one
-            async with places:
-                return await self._machinery.completion.ask(one, policies)
-
-        answers = await asyncio.gather(*map(answer, found), return_exceptions=True)
-        errors = [one for one in answers if isinstance(one, BaseException)]
-        if errors:
-            if isinstance(errors[0], CognitionError):
-                kept = len(answers) - len(errors)
-                errors[0].add_note(
-                    f"{len(errors)} of {len(answers)} prompts failed; the other {kept} answers are cached."
-                )
-            raise errors[0]
-        return [one for one in answers if not isinstance(one, BaseException)]
 
 
 class _Registry:

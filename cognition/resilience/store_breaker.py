@@ -71,12 +71,18 @@ class StoreBreaker:
         """Stop probing for good; the store is about to be closed."""
         self._stop.set()
 
+    def forget(self) -> None:
+        """Start anew after a fork: the thread that probes belongs to the parent."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._open = False
+
     def _probe(self) -> None:
         wait = _FIRST_PROBE_SECONDS
         while not self._stop.wait(wait):
             try:
                 self._ping()
-            except CacheUnavailable:
+            except Exception:  # noqa: BLE001  whatever is wrong with the store, it is asked again; or it is being closed
                 wait = min(wait * 2, _LONGEST_PROBE_SECONDS)
                 continue
             self._open = False

@@ -5,8 +5,10 @@ Looking up runs in the caller's thread; what a miss needs runs on the owner loop
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -70,6 +72,32 @@ class CompletionService:
         self._emit(Answered(missed.call, missed.address, completion))
         return completion
 
+    async def ask_many(
+        self, found: Sequence[Completion[Any] | Unanswered], policies: Policies
+    ) -> list[Completion[Any]]:
+        """Answer what a look-up of many calls left open, some at a time; identical calls share one attempt.
+
+        Raises:
+            CognitionError: The first error, with a note that counts them; the other calls are answered all the same.
+        """
+        answers: list[Completion[Any] | Unanswered | BaseException] = list(found)
+        places = asyncio.Semaphore(policies.resilience.max_concurrent)
+
+        async def ask(calls: Mapping[int, Unanswered]) -> None:
+            async with places:
+                asked = (self.ask(missed, policies) for missed in calls.values())
+                for position, answer in zip(calls, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+                    answers[position] = answer
+
+        await asyncio.gather(*map(ask, _identical(found, apart=policies.cache.mode == "bypass")))
+        errors = [one for one in answers if isinstance(one, BaseException)]
+        if errors:
+            if isinstance(errors[0], CognitionError):
+                kept = len(answers) - len(errors)
+                errors[0].add_note(f"{len(errors)} of {len(answers)} prompts failed; the other {kept} were answered.")
+            raise errors[0]
+        return [one for one in answers if isinstance(one, Completion)]
+
     def _completion(self, missed: Unanswered, entry: CacheEntry, attempts: int) -> Completion[Any]:
         if not attempts:
             # Another caller's answer, or one that was stored while this caller waited for its turn.
@@ -121,3 +149,15 @@ class CompletionService:
             latency=timedelta(seconds=time.perf_counter() - started),
             age=self._clock() - entry.created_at,
         )
+
+
+def _identical(found: Sequence[Completion[Any] | Unanswered], *, apart: bool) -> Iterable[Mapping[int, Unanswered]]:
+    """Return the open calls of a batch by position, grouped by what they ask, or each on its own.
+
+    Identical calls must be asked at the same time: only then do they share an answer that may not be kept.
+    """
+    groups: defaultdict[object, dict[int, Unanswered]] = defaultdict(dict)
+    for position, one in enumerate(found):
+        if isinstance(one, Unanswered):
+            groups[position if apart else one.address.key][position] = one
+    return groups.values()

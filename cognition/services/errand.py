@@ -13,7 +13,7 @@ from pydantic_ai.messages import ModelResponse
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
 from cognition.domain.entry import Address, CacheEntry, Hit, Miss
-from cognition.errors import CognitionError, ProviderTimeout
+from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
@@ -77,12 +77,20 @@ class Errand:
         """Return the answer as an entry, from the cache if somebody stored it meanwhile."""
         peek = partial(self._parts.cache.peek, self._address, self._call.model, self._policies.cache)
         found = await self._parts.in_thread(peek)
-        if isinstance(found, Hit) and self._policies.cache.may_look_up:
+        if isinstance(found, Hit) and self._policies.cache.may_look_up and self._fits(found.entry):
             return found.entry
         generation = (
             found.entry.generation if isinstance(found, Hit) else found.generation if isinstance(found, Miss) else None
         )
         return await self.ask_provider(generation or _FIRST_GENERATION)
+
+    def _fits(self, entry: CacheEntry) -> bool:
+        """Whether an entry may still answer: the checks of the output type may be stricter than when it was stored."""
+        try:
+            self._call.request.output.parse(entry.response)
+        except OutputInvalid:
+            return False
+        return True
 
     async def ask_provider(self, generation: int = _FIRST_GENERATION) -> CacheEntry:
         """Return the provider's answer, after it is booked and kept.
