@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr
 from typing_extensions import Unpack
 
 from cognition import Cognition, Completion, Credentials, Settings
@@ -45,8 +45,10 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
 ```
 """
 
+    # Not `model`, which is the method that gives an Agent its model; but `CachedLLM(model="…")` means this field.
     model_name: str | None = Field(
         default=None,
+        validation_alias=AliasChoices("model_name", "model"),
         title="Model",
         description="Provider and model, such as openai-chat:gpt-5-mini; empty takes the worker's COGNITION_MODEL.",
     )
@@ -78,6 +80,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     )
     more_settings: dict[str, Any] = Field(
         default_factory=dict[str, Any],
+        validation_alias=AliasChoices("more_settings", "settings"),
         title="More model settings",
         description="Further settings as pydantic-ai names them, such as top_p or seed; shown in clear, so no secrets.",
     )

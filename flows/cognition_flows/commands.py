@@ -15,6 +15,8 @@ from cognition.cli.output import AsJson
 
 _QUIET_PREFECT = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
+    # The temporary server is stopped while it still writes down what the tasks did, and complains of it.
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # On a small machine the first start of a temporary server takes longer than Prefect's default of 20 seconds.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",

@@ -34,6 +34,14 @@ def test_slugs_are_promises(block: type[Block], slug: str) -> None:
     assert slug == block.get_block_type_slug()
 
 
+def test_model_and_settings_may_be_given_by_their_short_names() -> None:
+    """The short name of the field is the name of a method, and must not replace it."""
+    llm = CachedLLM.model_validate({"model": "openai:gpt-5-mini", "settings": {"seed": 1}})
+
+    assert ("openai:gpt-5-mini", {"seed": 1}) == (llm.model_name, llm.more_settings)
+    assert callable(llm.model)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_field_has_a_title_and_a_default(block: type[Block]) -> None:
     """The form shows titles; a field without default would break loading older documents."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import BaseModel, Field
 
 from cognition_blocks import attribute, llm_task
 
@@ -14,10 +15,17 @@ NAMESPACE = "cognition-demo"
 Category = Literal["web", "data", "testing", "machine learning", "system", "development tool", "other"]
 
 
-@llm_task(namespace=NAMESPACE)
+class Summary(BaseModel):
+    """What a text is about."""
+
+    # The limit also keeps a small model from never finding an end.
+    sentence: str = Field(max_length=160, description="One short sentence that says what the text is about.")
+
+
+@llm_task(namespace=NAMESPACE, output=Summary)
 def summarise(text: str) -> str:
     """Return the prompt that asks for a summary."""
-    return f"Summarise this in one short sentence:\n\n{text}"
+    return f"Summarise this text in one short sentence:\n\n{text}"
 
 
 @llm_task(namespace=NAMESPACE, output=Category)
@@ -32,4 +40,5 @@ def describe(texts: list[str]) -> list[tuple[str, str]]:
     with attribute(user="demo", team="cognition"):
         summaries = summarise.map(texts)
         categories = classify.map(texts)
-    return list(zip(summaries.result(), categories.result(), strict=True))
+    sentences = [summary.sentence for summary in summaries.result()]
+    return list(zip(sentences, categories.result(), strict=True))

@@ -66,7 +66,7 @@ def _milliseconds(value: float | None) -> str:
 
 
 def _dollars(value: Decimal) -> str:
-    return f"${value:.7f}"
+    return f"${value:.6f}"
 
 
 def _notes(result: DemoResult) -> list[str]:

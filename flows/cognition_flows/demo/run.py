@@ -78,7 +78,7 @@ def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool)
 
 
 def _three_passes(engine: Cognition, texts: list[str], track: Track) -> tuple[list[tuple[str, str]], list[Pass]]:
-    passes = [Pass("cold"), Pass("warm"), Pass("L1 emptied")]
+    passes = [Pass("cold"), Pass("warm"), Pass("L1 empty")]
     answers: list[tuple[str, str]] = []
     for one in passes:
         if one is passes[-1]:
