@@ -15,7 +15,7 @@ class ResiliencePolicy:
     Attributes:
         attempts: How often the provider is asked at most, the first time included.
         attempt_timeout: How long one attempt may take.
-        deadline: How long all attempts and waits may take together.
+        deadline: No further attempt begins so long after the first one began.
         initial_backoff: Wait after the first failed attempt; it doubles with each further one.
         max_backoff: The longest wait.
         jitter: Share by which each wait is shortened or lengthened at random; 0.1 is ±10 %.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -9,8 +10,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 
 from cognition.errors import CognitionError, RateLimited
-
-from .policy import ResiliencePolicy
+from cognition.resilience.policy import ResiliencePolicy
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ async def retry(attempt: Callable[[int], Awaitable[T]], policy: ResiliencePolicy
         on_retry(state.attempt_number, state.upcoming_sleep, _error_of(state))
 
     retrying = AsyncRetrying(
+        sleep=asyncio.sleep,
         stop=stop_after_attempt(policy.attempts) | stop_before_delay(policy.deadline.total_seconds()),
         wait=wait,
         retry=retry_if_exception(_is_retryable),
