@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -12,10 +12,10 @@ from uuid import UUID, uuid5
 
 from pydantic_ai.usage import RequestUsage
 
-from .attribution import Attribution
-from .entry import Address, Layer
-from .fingerprint import canonical_json
-from .pricing import Cost
+from cognition.domain.attribution import Attribution
+from cognition.domain.entry import Address, Layer
+from cognition.domain.fingerprint import canonical_json
+from cognition.domain.pricing import Cost
 
 Status = Literal["ok", "failed_billed", "failed_free", "cancelled", "cache_hit", "late", "adjustment"]
 
@@ -86,11 +86,8 @@ class LedgerRow:
 
         Attribution is left out, because the root flow run may become known only later.
         """
-        plain = replace(self, attribution=_UNBOOKED)
-        return hashlib.sha256(canonical_json({name: str(value) for name, value in asdict(plain).items()})).digest()
-
-
-_UNBOOKED = Attribution()
+        contents = {name: str(getattr(self, name)) for name in self.__slots__ if name != "attribution"}
+        return hashlib.sha256(canonical_json(contents)).digest()
 
 
 @dataclass(slots=True)

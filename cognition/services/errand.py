@@ -143,12 +143,13 @@ class Errand:
             request_id=self._call.request_id,
             tags=self._call.attribution.tags,
         )
-        # Side by side: the caller waits for the slower of the two commits, not for both.
-        await asyncio.gather(
-            self._parts.in_thread(partial(self._parts.cache.store, self._address, entry, self._policies.cache)),
-            self._book(attempt),
-        )
+        await self._parts.in_thread(partial(self._book_and_store, attempt, entry))
         return entry
+
+    def _book_and_store(self, attempt: Attempt, entry: CacheEntry) -> None:
+        """Write down first what was paid; one after the other, because two threads only wait for each other's turns."""
+        self._parts.costs.book(self._call, self._address, attempt)
+        self._parts.cache.store(self._address, entry, self._policies.cache)
 
     async def _book_failure(
         self, number: int, started: float, error: BaseException, response: ModelResponse | None

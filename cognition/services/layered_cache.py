@@ -189,5 +189,6 @@ def _fresh_hits(layer: Layer, found: dict[int, Found], answers: dict[int, LookUp
         else:
             before = answers.get(position)
             known = before.generation if isinstance(before, Miss) else None
-            answers[position] = Miss(one.generation if one.generation is not None else known)
+            # The highest, because L1 refuses entries below what it remembers, also of a database that was made anew.
+            answers[position] = Miss(max((g for g in (known, one.generation) if g is not None), default=None))
     return hits
