@@ -2,9 +2,8 @@
 
 HTTP clients, single flight and back-off waits belong to an event loop. Prefect gives every submitted async task a
 loop of its own and runs sync tasks in threads without one, so none of these could be shared there; here they are.
-Plain asyncio is
-enough: anyio's portal would keep the interpreter from exiting until it is closed, and its worker threads end with each
-submitted task.
+Plain asyncio is enough: anyio's portal would keep the interpreter from exiting until it is closed, and its worker
+threads end with each submitted task.
 """
 
 from __future__ import annotations
@@ -13,8 +12,11 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from cognition.errors import CallNotPermitted
 
 T = TypeVar("T")
 
@@ -32,61 +34,88 @@ class OwnerLoop:
         """
         self._workers = workers
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: _Running | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._left_behind: list[object] = []
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for its result in this thread."""
+        """Run a coroutine on the loop and wait for its result in this thread.
+
+        Raises:
+            CallNotPermitted: The loop was closed, before or meanwhile.
+        """
         future = self._submit(coroutine)
         try:
             return future.result()
+        except CancelledError:
+            raise _closed_meanwhile() from None
         except BaseException:
             # An interrupt of the waiting thread must reach the HTTP call, or its money is spent for nobody.
             future.cancel()
             raise
 
     async def acall(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and await its result on the caller's loop; cancelling reaches it."""
-        return await asyncio.wrap_future(self._submit(coroutine))
+        """Run a coroutine on the loop and await its result on the caller's loop; cancelling reaches it.
+
+        Raises:
+            CallNotPermitted: The loop was closed, before or meanwhile.
+        """
+        future = self._submit(coroutine)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if future.cancelled() and caller is not None and not caller.cancelling():
+                raise _closed_meanwhile() from None
+            raise
 
     async def in_thread(self, use: Callable[[], T]) -> T:
         """Run a blocking call in a worker thread and await its result, from any loop."""
         return await asyncio.wrap_future(self._executor().submit(use))
 
     def close(self, last: Coroutine[Any, Any, object]) -> None:
-        """Run one last coroutine and stop; wait no longer than some seconds.
+        """Cancel what runs, let it book what it has spent, run one last coroutine and stop.
+
+        Waits no longer than some seconds; threads that wait in `call` are released at once.
 
         Args:
             last: Closes what lives on the loop; dropped when the loop never ran.
         """
         with self._lock:
-            loop, self._loop = self._loop, None
-            pool, self._pool = self._pool, None
-        if loop is None:
-            last.close()
-        else:
-            future = asyncio.run_coroutine_threadsafe(last, loop)
-            try:
-                future.result(timeout=_CLOSE_SECONDS)
-            except TimeoutError:
-                future.cancel()
-            finally:
-                loop.call_soon_threadsafe(loop.stop)
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+            self._closed = True
+            running, self._running = self._running, None
+        try:
+            if running is None:
+                last.close()
+            else:
+                running.stop(last)
+        finally:
+            with self._lock:
+                pool, self._pool = self._pool, None
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:
         """Start anew after a fork: threads do not survive it."""
+        # Kept, for destroying them here would warn, and end what the parent still uses.
+        self._left_behind += [self._running, self._pool]
         self._lock = threading.Lock()
-        self._loop = None
+        self._running = None
         self._pool = None
 
     def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="cognition-owner-loop", daemon=True).start()
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            if self._closed:
+                coroutine.close()
+                raise CallNotPermitted("The engine is closed; open a new one.")
+            if self._running is None:
+                self._running = _start()
+            running = self._running
+            future = asyncio.run_coroutine_threadsafe(coroutine, running.loop)
+            running.calls.add(future)
+        future.add_done_callback(running.calls.discard)
+        return future
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
@@ -95,9 +124,46 @@ class OwnerLoop:
             return self._pool
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    calls: set[Future[Any]]
+
+    def stop(self, last: Coroutine[Any, Any, object]) -> None:
+        for call in list(self.calls):
+            call.cancel()
+        future = asyncio.run_coroutine_threadsafe(_finish(last), self.loop)
+        try:
+            future.result(timeout=_CLOSE_SECONDS)
+        except TimeoutError:
+            future.cancel()
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(_CLOSE_SECONDS)
+
+
+def _start() -> _Running:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop,), name="cognition-owner-loop", daemon=True)
+    thread.start()
+    return _Running(loop, thread, set())
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
         loop.close()
+
+
+async def _finish(last: Coroutine[Any, Any, object]) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_CLOSE_SECONDS / 2)
+    await last
+
+
+def _closed_meanwhile() -> CallNotPermitted:
+    return CallNotPermitted("The engine was closed before the answer came; keep it open until every call has returned.")

@@ -11,6 +11,8 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -22,7 +24,7 @@ from cognition.domain.attribution import Attribution
 from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
 from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt
 from cognition.domain.output import output_type
-from cognition.errors import ConfigurationError
+from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
@@ -127,7 +129,7 @@ class Cognition:
             OnlyCachedMiss: The answer is not cached and `cache="only"`.
         """
         policies = self._policies(options)
-        (found,) = self._machinery.completion.look_up([self._call(prompt, options)], policies.cache)
+        (found,) = self._machinery.completion.look_up(self._calls([prompt], options), policies.cache)
         if isinstance(found, Unanswered):
             return self._machinery.loop.call(self._machinery.completion.ask(found, policies))
         return found
@@ -135,7 +137,7 @@ class Cognition:
     async def acomplete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt; like `complete`, without blocking the caller's event loop."""
         policies = self._policies(options)
-        look_up = partial(self._machinery.completion.look_up, [self._call(prompt, options)], policies.cache)
+        look_up = partial(self._machinery.completion.look_up, self._calls([prompt], options), policies.cache)
         (found,) = await self._machinery.loop.in_thread(look_up)
         if isinstance(found, Unanswered):
             return await self._machinery.loop.acall(self._machinery.completion.ask(found, policies))
@@ -169,7 +171,15 @@ class Cognition:
         return await self._machinery.loop.acall(self._machinery.completion.ask_many(found, policies))
 
     def request(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> CompletionRequest:
-        """Return the request that `complete` would make of the same arguments, for `cache.invalidate(request=...)`."""
+        """Return the request that `complete` would make of the same arguments, for `cache.invalidate(request=...)`.
+
+        Raises:
+            ConfigurationError: The prompt, model or an option cannot be right.
+        """
+        unknown = options.keys() - CallOptions.__optional_keys__
+        if unknown:
+            known = ", ".join(sorted(CallOptions.__optional_keys__))
+            raise ConfigurationError(f"A call has no option {', '.join(sorted(unknown))}; it has {known}.")
         model = options.get("model") or self._settings.model
         if model is None:
             raise ConfigurationError("No model is named; pass model='provider:model' or set COGNITION_MODEL.")
@@ -196,11 +206,11 @@ class Cognition:
         machinery = self._machinery
         for breaker in machinery.breakers:
             breaker.close()
-        machinery.loop.close(machinery.provider.close())
-        machinery.buffer.close()
-        machinery.database.dispose()
-        if machinery.redis is not None:
-            machinery.redis.close()
+        # The last one first, each of them whatever the ones before did: waiting rows are money.
+        with ExitStack() as closing:
+            closing.callback(machinery.stores.close)
+            closing.callback(machinery.buffer.close)
+            closing.callback(machinery.loop.close, machinery.provider.close())
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -215,20 +225,16 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        machinery.loop.forget()
-        machinery.flights.forget()
-        machinery.buffer.forget()
-        machinery.database.dispose(close=False)
-
-    def _call(self, prompt: Prompt, options: CallOptions[Any]) -> Call:
-        return Call(
-            request=self.request(prompt, **options),
-            attribution=options.get("attribution") or _NOBODY,
-            request_id=os.urandom(16).hex(),
-        )
+        for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
+            part.forget()
 
     def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> list[Call]:
-        return [self._call(prompt, options) for prompt in prompts]
+        if self._closed:
+            raise CallNotPermitted("The engine is closed; open a new one.")
+        first = self.request(prompts[0], **options)
+        attribution = options.get("attribution") or _NOBODY
+        requests = (first, *(replace(first, prompt=prompt) for prompt in prompts[1:]))
+        return [Call(request=request, attribution=attribution, request_id=os.urandom(16).hex()) for request in requests]
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
         return Policies(
@@ -246,13 +252,13 @@ class _Registry:
         self.all: weakref.WeakSet[Cognition] = weakref.WeakSet()
 
     def close_all(self) -> None:
-        for engine in list(self.all):
-            engine.close()
+        with ExitStack() as closing:
+            for engine in list(self.all):
+                closing.callback(engine.close)
 
     def after_fork(self) -> None:
-        """Give the child engines of its own; the lock may have been held by a thread that it does not have."""
+        """Make the engines usable in the child; the lock may have been held by a thread that it does not have."""
         self.lock = threading.Lock()
-        self.by_settings = {}
         for engine in list(self.all):
             engine.forget_parent()
 

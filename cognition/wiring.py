@@ -26,7 +26,7 @@ from cognition.domain.entry import CacheEntry
 from cognition.errors import CognitionError, EntryCorrupted
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
-from cognition.ports import Clock, FastStore, LeaseStore, Provider
+from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, Provider
 from cognition.resilience.store_breaker import StoreBreaker
 from cognition.services.cache_control import CacheControl, CacheParts
 from cognition.services.completion import Collaborators, CompletionService
@@ -48,6 +48,41 @@ _WORKERS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where an engine keeps things.
+
+    Attributes:
+        fast: L1.
+        durable: L2.
+        ledger: Rows of attempts and hits.
+        fast_leases: For single flight, beside L1.
+        durable_leases: For single flight while those do not answer.
+        database: The pool of PostgreSQL connections, None when nothing is there.
+        redis: The Redis client, None when L1 is in the process.
+    """
+
+    fast: FastStore
+    durable: DurableStore
+    ledger: Ledger
+    fast_leases: LeaseStore
+    durable_leases: LeaseStore
+    database: Engine | None = None
+    redis: Redis | None = None
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self.database is not None:
+            self.database.dispose()
+        if self.redis is not None:
+            self.redis.close()
+
+    def forget(self) -> None:
+        """Leave open connections to the parent after a fork; Redis' client sees to that by itself."""
+        if self.database is not None:
+            self.database.dispose(close=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machinery:
     """An engine's moving parts, built and connected.
 
@@ -61,8 +96,7 @@ class Machinery:
         flights: Single flight, on the loop.
         buffer: Ledger rows that wait.
         breakers: One for each store.
-        database: The pool of PostgreSQL connections.
-        redis: The Redis client, None when L1 is in the process.
+        stores: Where everything is kept.
     """
 
     completion: CompletionService
@@ -74,16 +108,7 @@ class Machinery:
     flights: SingleFlight[CacheEntry]
     buffer: LedgerBuffer
     breakers: tuple[StoreBreaker, ...]
-    database: Engine
-    redis: Redis | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Stores:
-    database: Engine
-    redis: Redis | None
-    fast: FastStore
-    leases: LeaseStore
+    stores: Stores
 
 
 def build(settings: Settings, clock: Clock, provider: Provider | None = None) -> Machinery:
@@ -97,39 +122,45 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     Raises:
         ConfigurationError: A store cannot be used as configured; the sentence says what to change.
     """
-    stores = _open_stores(settings, clock)
+    return assemble(_open_stores(settings, clock), settings, clock, provider or ModelProvider())
+
+
+def assemble(stores: Stores, settings: Settings, clock: Clock, provider: Provider) -> Machinery:
+    """Put the services together over some stores.
+
+    Args:
+        stores: Where everything is kept.
+        settings: Whose calls, which prices.
+        clock: Returns the present time.
+        provider: Asks models.
+    """
     observers = Observers()
     emit = observers.emit
-    durable = PostgresEntries(stores.database, clock)
-    ledger = PostgresLedger(stores.database)
-    fast_breaker = StoreBreaker(stores.fast.name, stores.fast.ping, emit)
-    durable_breaker = StoreBreaker(durable.name, durable.ping, emit)
-    buffer = LedgerBuffer(ledger, durable_breaker, clock, emit)
+    fast = GuardedStore(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
+    durable = GuardedStore(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
+    buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit)
     observers.add(buffer.observe)
-    cache = LayeredCache(GuardedStore(stores.fast, fast_breaker), GuardedStore(durable, durable_breaker), clock, emit)
+    cache = LayeredCache(fast, durable, clock, emit)
     loop = OwnerLoop(_WORKERS)
     leases = (
-        GuardedLeases(stores.leases, fast_breaker),
-        GuardedLeases(PostgresLeases(stores.database), durable_breaker),
+        GuardedLeases(stores.fast_leases, fast.breaker),
+        GuardedLeases(stores.durable_leases, durable.breaker),
     )
     flights = SingleFlight(leases, Codec(_dump, _load), loop.in_thread)
-    provider = provider or ModelProvider()
     costs = CostControl(GenaiPrices(settings.prices), buffer, clock)
     parts = Collaborators(cache=cache, flights=flights, provider=provider, costs=costs, in_thread=loop.in_thread)
+    control = CacheParts(layers=cache, durable=stores.durable, ledger=stores.ledger, buffer=buffer)
     return Machinery(
         completion=CompletionService(parts, clock, emit),
-        cache=CacheControl(
-            CacheParts(layers=cache, durable=durable, ledger=ledger, buffer=buffer), settings.tenant, clock
-        ),
-        ledger=LedgerReports(ledger, buffer, settings.tenant),
+        cache=CacheControl(control, settings.tenant, clock),
+        ledger=LedgerReports(stores.ledger, buffer, settings.tenant),
         observers=observers,
         loop=loop,
         provider=provider,
         flights=flights,
         buffer=buffer,
-        breakers=(fast_breaker, durable_breaker),
-        database=stores.database,
-        redis=stores.redis,
+        breakers=(fast.breaker, durable.breaker),
+        stores=stores,
     )
 
 
@@ -140,7 +171,7 @@ def database_of(settings: Settings) -> str:
     return ensure_running(settings.home).database_url
 
 
-def _open_stores(settings: Settings, clock: Clock) -> _Stores:
+def _open_stores(settings: Settings, clock: Clock) -> Stores:
     database = connect(database_of(settings))
     try:
         check(database)
@@ -148,14 +179,25 @@ def _open_stores(settings: Settings, clock: Clock) -> _Stores:
             upgrade(database)
         else:
             require_current(database)
+        redis = _redis_of(settings)
     except CognitionError:
         database.dispose()
         raise
+    return Stores(
+        fast=MemoryEntries(clock) if redis is None else RedisEntries(redis, clock),
+        durable=PostgresEntries(database, clock),
+        ledger=PostgresLedger(database),
+        fast_leases=MemoryLeases(clock) if redis is None else RedisLeases(redis),
+        durable_leases=PostgresLeases(database),
+        database=database,
+        redis=redis,
+    )
+
+
+def _redis_of(settings: Settings) -> Redis | None:
+    """Return the client of L1's server, or None when L1 is in the process."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else ensure_running(settings.home).redis_url
-    if url is None or url.startswith(_IN_PROCESS):
-        return _Stores(database, None, MemoryEntries(clock), MemoryLeases(clock))
-    redis = connect_redis(url)
-    return _Stores(database, redis, RedisEntries(redis, clock), RedisLeases(redis))
+    return None if url is None or url.startswith(_IN_PROCESS) else connect_redis(url)
 
 
 def _dump(result: CacheEntry | CognitionError) -> bytes:

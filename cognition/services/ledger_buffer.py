@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -61,6 +61,7 @@ class LedgerBuffer:
         self._flushing = threading.Lock()
         self._waiting = _Waiting()
         self._timer: threading.Timer | None = None
+        self._closed = False
 
     def observe(self, event: Event) -> None:
         """Take what belongs in the ledger from an event."""
@@ -103,6 +104,7 @@ class LedgerBuffer:
     def close(self) -> None:
         """Write what waits, a last time."""
         with self._lock:
+            self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
         if not self.flush():
@@ -134,7 +136,7 @@ class LedgerBuffer:
 
     def _schedule(self) -> None:
         """Make sure that a flush comes; the caller holds the lock."""
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             self._timer = threading.Timer(_FLUSH_SECONDS, self._flush_later)
             self._timer.daemon = True
             self._timer.start()
@@ -153,13 +155,18 @@ class LedgerBuffer:
             self._emit(LedgerDelayed(len(batch.rows), str(error)))
             return False
         except Exception:  # noqa: BLE001  one bad row must not keep the money of the others out
-            if len(batch.rows) <= 1:
-                _log.exception("A ledger row cannot be written and is given up.")
-                return True
-            middle = len(batch.rows) // 2
-            first = LedgerBatch(rows=batch.rows[:middle], counts=batch.counts, accesses=batch.accesses)
-            return self._write(first) and self._write(LedgerBatch(rows=batch.rows[middle:]))
+            return self._write_parts(batch)
         return True
+
+    def _write_parts(self, batch: LedgerBatch) -> bool:
+        """Write the rows that can be written; look-up counts go last, so that nothing is counted twice on the way."""
+        if len(batch.rows) > 1:
+            middle = len(batch.rows) // 2
+            first, rest = LedgerBatch(rows=batch.rows[:middle]), replace(batch, rows=batch.rows[middle:])
+            return self._write(first) and self._write(rest)
+        _log.exception("%s cannot be written and is given up.", "A ledger row" if batch.rows else "A look-up count")
+        counted = bool(batch.counts or batch.accesses)
+        return self._write(replace(batch, rows=())) if batch.rows and counted else True
 
     def _put_back(self, batch: LedgerBatch) -> None:
         dropped = 0
