@@ -31,6 +31,10 @@ class Cost:
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+FREE = Cost(usd=Decimal(0), source="free", version="")
+"""The cost of an attempt that the provider does not charge."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """A price that overrides the public one.

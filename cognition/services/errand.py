@@ -13,6 +13,7 @@ from pydantic_ai.messages import ModelResponse
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
 from cognition.domain.entry import Address, CacheEntry, Hit, Miss
+from cognition.domain.pricing import FREE
 from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
 from cognition.ports import Clock, Provider
@@ -161,6 +162,7 @@ class Errand:
             model=self._call.model,
             status="cancelled" if cancelled else "failed_billed" if response is not None else "failed_free",
             latency=_since(started),
+            cost=None if cancelled else FREE,
             error=type(error).__name__,
         )
         if response is not None:

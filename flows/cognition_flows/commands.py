@@ -14,7 +14,8 @@ import typer
 from cognition.cli.output import AsJson
 
 _QUIET_PREFECT = {
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # What goes wrong is said in one sentence at the end.
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
     # The temporary server is stopped while it still writes down what the tasks did, and complains of it.
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
