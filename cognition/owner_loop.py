@@ -9,11 +9,12 @@ threads end with each submitted task.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from cognition.errors import CallNotPermitted
@@ -35,7 +36,7 @@ class OwnerLoop:
         self._workers = workers
         self._lock = threading.Lock()
         self._running: _Running | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: _Workers | None = None
         self._closed = False
         self._left_behind: list[object] = []
 
@@ -94,7 +95,7 @@ class OwnerLoop:
             with self._lock:
                 pool, self._pool = self._pool, None
             if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.close()
 
     def forget(self) -> None:
         """Start anew after a fork: threads do not survive it."""
@@ -117,11 +118,63 @@ class OwnerLoop:
         future.add_done_callback(running.calls.discard)
         return future
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _executor(self) -> _Workers:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix=f"cognition-store-{os.getpid()}")
+                self._pool = _Workers(self._workers)
             return self._pool
+
+
+class _Workers:
+    """Daemon threads for blocking calls, started as they are needed.
+
+    Those of `concurrent.futures` take no more work once the interpreter begins to exit; but just then calls that are
+    cancelled must be booked and their leases given back.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = threading.Semaphore(0)
+        self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def submit(self, use: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._waiting.put(partial(_fulfil, future, use))
+        if not self._idle.acquire(blocking=False):
+            self._start()
+        return future
+
+    def close(self) -> None:
+        """Let each thread end when nothing waits any more."""
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._threads < self._most:
+                self._threads += 1
+                name = f"cognition-store-{self._threads}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            task()
+            # What a finished call holds must not live until the next one comes.
+            del task
+            self._idle.release()
+
+
+def _fulfil(future: Future[T], use: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = use()
+    except BaseException as error:  # noqa: BLE001  it is raised again where the future is awaited
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 @dataclass(frozen=True, slots=True)
