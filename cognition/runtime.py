@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import util
 from types import TracebackType
 from typing import Any, Generic, Self, TypedDict, Unpack
 
@@ -203,6 +203,7 @@ class Cognition:
         if self._closed:
             return
         self._closed = True
+        _registry.all.discard(self)
         machinery = self._machinery
         for breaker in machinery.breakers:
             breaker.close()
@@ -249,7 +250,8 @@ class _Registry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.by_settings: dict[Settings, Cognition] = {}
-        self.all: weakref.WeakSet[Cognition] = weakref.WeakSet()
+        # Also those that nobody else holds any more: rows of theirs may wait.
+        self.all: set[Cognition] = set()
 
     def close_all(self) -> None:
         with ExitStack() as closing:
@@ -267,7 +269,15 @@ _NO_CREDENTIALS = Credentials()
 _NOBODY = Attribution()
 _registry = _Registry()
 
+
+def _close_with_worker(registry: _Registry) -> None:
+    """Close the engines when a worker of `multiprocessing` ends: one that was forked skips `atexit`."""
+    util.Finalize(None, registry.close_all, exitpriority=0)
+
+
 atexit.register(_registry.close_all)
+_close_with_worker(_registry)
+util.register_after_fork(_registry, _close_with_worker)
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_registry.after_fork)
 
@@ -283,4 +293,4 @@ def engine_for(settings: Settings) -> Cognition:
 
 def open_engines() -> list[Cognition]:
     """Return the engines that this process has open, for reports that cover all of them."""
-    return [engine for engine in list(_registry.all) if not engine.closed]
+    return list(_registry.all)

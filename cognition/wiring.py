@@ -20,7 +20,7 @@ from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.migrate import require_current, upgrade
 from cognition.adapters.providers import GenaiPrices, ModelProvider
-from cognition.adapters.redis import RedisEntries, RedisLeases
+from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
 from cognition.domain.entry import CacheEntry
 from cognition.errors import CognitionError, EntryCorrupted
@@ -77,9 +77,11 @@ class Stores:
             self.redis.close()
 
     def forget(self) -> None:
-        """Leave open connections to the parent after a fork; Redis' client sees to that by itself."""
+        """Leave open connections to the parent after a fork."""
         if self.database is not None:
             self.database.dispose(close=False)
+        if self.redis is not None:
+            forget_connections(self.redis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,17 @@ def connect(url: str) -> redis.Redis:
         raise ConfigurationError(message) from None
 
 
+def forget_connections(client: redis.Redis) -> None:
+    """Leave a client's connections to the parent after a fork, and give it new ones.
+
+    redis-py would do so by itself, but waits for a lock that a thread of the parent may have held (8.1).
+    """
+    old: Any = client.connection_pool
+    client.connection_pool = type(old)(
+        connection_class=old.connection_class, max_connections=old.max_connections, **old.connection_kwargs
+    )
+
+
 class Server:
     """A Redis server as the stores see it: every failure is a `CacheUnavailable`.
 
