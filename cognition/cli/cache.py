@@ -41,7 +41,7 @@ def invalidate(
     namespace: Annotated[str | None, typer.Option(help="All answers of a namespace.")] = None,
     model: Annotated[str | None, typer.Option(help="All answers of a model, as provider:model.")] = None,
     tag: Annotated[str | None, typer.Option(help="All answers that carry a tag, such as team:support.")] = None,
-    older_than_hours: Annotated[float | None, typer.Option(help="All answers of at least this age.", min=0)] = None,
+    older_than_hours: Annotated[float | None, typer.Option(help="All answers older than this.", min=0)] = None,
     json_output: AsJson = False,
 ) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""

@@ -64,7 +64,7 @@ class CacheControl:
             model: All answers that a model gave, as `provider:model`.
             tag: All answers that carry a tag, such as `team:support`.
             request: The answer to one request, as `Cognition.request` builds it.
-            older_than: All answers of at least this age.
+            older_than: All answers older than this.
 
         Returns:
             How many entries each layer dropped; copies in L1 that L2 no longer knows are made unreachable uncounted.
