@@ -127,7 +127,13 @@ def transaction(engine: sa.Engine) -> Generator[sa.Connection]:
 def connected(engine: sa.Engine) -> Generator[sa.Connection]:
     """Run statements, each in a transaction of its own, and name what goes wrong in our words."""
     with _translated(), engine.connect() as connection:
-        yield connection
+        try:
+            yield connection
+        except psycopg2.Error:
+            # Setting the isolation level was the first to notice that the server has gone, outside of what SQLAlchemy
+            # watches: it would try to roll back, and log that it cannot.
+            connection.invalidate()
+            raise
 
 
 def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

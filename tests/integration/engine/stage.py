@@ -135,6 +135,7 @@ class Stage:
         started = subprocess.Popen(
             [sys.executable, "-c", program],
             env=self.environment(**environment),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
