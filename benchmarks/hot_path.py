@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -144,9 +144,9 @@ def _batches(engine: Cognition, rounds: int) -> dict[str, float]:
 
 
 @contextmanager
-def _raw(servers: EmbeddedServers, address: Address) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+def _raw(servers: EmbeddedServers, address: Address) -> Generator[tuple[Callable[[], object], Callable[[], object]]]:
     """Give a raw GET of the same value from Redis, and a raw SELECT of the same row by primary key from PostgreSQL."""
-    client: Any = redis.Redis.from_url(servers.redis_url or "")
+    client: Any = redis.Redis.from_url(servers.redis_url or "")  # pyright: ignore[reportUnknownMemberType]
     key = namespace_keys(address.tenant, address.namespace).entry + address.key.hex()
     url = make_url(servers.database_url)
     connection: Any = psycopg2.connect(dbname=url.database, user=url.username, host=url.query["host"])
@@ -168,7 +168,7 @@ def _settings(servers: EmbeddedServers) -> Settings:
 
 
 @contextmanager
-def _servers() -> Iterator[EmbeddedServers]:
+def _servers() -> Generator[EmbeddedServers]:
     home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
     home.chmod(0o711)
     try:

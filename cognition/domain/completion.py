@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Generic, cast
+from unicodedata import is_normalized
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
@@ -79,8 +80,9 @@ class CompletionRequest:
                 f"The model {self.model!r} names no provider; write 'provider:model', such as 'openai:gpt-5-mini'."
             )
         for what, text in (("tenant", self.tenant), ("namespace", self.namespace), ("model", self.model)):
-            if not text or not text.isprintable():
-                raise ConfigurationError(f"The {what} is empty or holds control characters; give it a printable name.")
+            # Two spellings of one name in Unicode would be one name in a key, and two in a table.
+            if not text or not text.isprintable() or not is_normalized("NFC", text):
+                raise ConfigurationError(f"The {what} is empty or not printable text in NFC; give it another name.")
 
     @property
     def provider(self) -> str:

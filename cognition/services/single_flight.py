@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -188,7 +188,7 @@ class SingleFlight(Generic[T]):
         return None, token
 
     @asynccontextmanager
-    async def _renewed(self, leases: GuardedLeases, address: Address, token: str) -> AsyncIterator[None]:
+    async def _renewed(self, leases: GuardedLeases, address: Address, token: str) -> AsyncGenerator[None]:
         heartbeat = asyncio.ensure_future(self._renew(leases, address, token))
         try:
             yield

@@ -13,11 +13,13 @@ import typer
 
 from cognition.cli.output import AsJson
 
-_QUIET_PREFECT = {
+_PREFECT = {
     # What goes wrong is said in one sentence at the end.
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     # The temporary server is stopped while it still writes down what the tasks did, and complains of it.
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    # As many as the local model answers at a time: a call that only waits there would run out of time.
+    "PREFECT_TASK_RUNNER_THREAD_POOL_MAX_WORKERS": "4",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # On a small machine the first start of a temporary server takes longer than Prefect's default of 20 seconds.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
@@ -30,7 +32,7 @@ Count = Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1
 
 def demo(model: Model = None, source: Source = None, count: Count = 8, json_output: AsJson = False) -> None:
     """Summarise and classify real texts in a Prefect flow, three times, and print what was cached, paid and saved."""
-    for name, value in _QUIET_PREFECT.items():
+    for name, value in _PREFECT.items():
         os.environ.setdefault(name, value)
     from cognition_flows.demo import print_demo, run_demo  # noqa: PLC0415  see the module docstring
 

@@ -54,7 +54,7 @@ def test_a_model_without_provider_is_refused(model: str) -> None:
 def test_an_empty_owner_is_refused(field: str) -> None:
     """An empty tenant is a mistake, not a tenant."""
     names: dict[str, Any] = {field: ""}
-    with pytest.raises(ConfigurationError, match="must not be empty"):
+    with pytest.raises(ConfigurationError, match="is empty or not printable"):
         CompletionRequest(prompt="q", model="openai:gpt", **names)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 from unicodedata import normalize
 
@@ -314,7 +315,7 @@ def test_different_texts_have_different_keys(one: str, other: str) -> None:
     assert first.scope_key == second.scope_key
 
 
-NAMES = st.text(min_size=1)
+NAMES = st.text(min_size=1).filter(str.isprintable).map(partial(normalize, "NFC"))
 
 
 @given(NAMES, NAMES, NAMES, NAMES, TEXT)
@@ -322,7 +323,7 @@ def test_two_tenants_never_share_an_address(
     one: str, other: str, namespace: str, foreign_namespace: str, prompt: str
 ) -> None:
     """Whatever tenants and namespaces are called, nobody can reach another tenant's answers."""
-    assume(normalize("NFC", one) != normalize("NFC", other))
+    assume(one != other)
     mine = address_of(a_request(prompt, tenant=one, namespace=namespace))
     theirs = address_of(a_request(prompt, tenant=other, namespace=foreign_namespace))
     assert mine.key != theirs.key

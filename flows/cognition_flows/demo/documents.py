@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import Distribution, distributions
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import distributions
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cognition.errors import ConfigurationError
 
@@ -46,17 +46,16 @@ def read_documents(source: Path | None, count: int) -> list[str]:
 
 
 def _package_descriptions() -> Iterator[str]:
-    named = {dist.metadata["Name"]: dist for dist in distributions() if dist.metadata["Summary"]}
-    for name in sorted(named, key=str.lower):
-        yield f"{name}: {_opening(named[name])}"
+    described = [metadata for found in distributions() if "summary" in (metadata := found.metadata.json)]
+    for metadata in sorted(described, key=lambda metadata: str(metadata["name"]).lower()):
+        yield f"{metadata['name']}: {_opening(metadata)}"
 
 
-def _opening(distribution: Distribution) -> str:
+def _opening(metadata: Mapping[str, str | list[str]]) -> str:
     """Return the summary and the beginning of the description, without badges, tables and headings."""
-    metadata = distribution.metadata.json
     lines = str(metadata.get("description", "")).splitlines()
     prose = [line.strip() for line in lines if line.strip()[:1].isalpha()]
-    return " ".join([str(metadata.get("summary", "")), *prose])[:_LONGEST]
+    return " ".join([str(metadata["summary"]), *prose])[:_LONGEST]
 
 
 def _paragraphs(text: str) -> Iterable[str]:
@@ -78,7 +77,8 @@ def _text_of(row: Any) -> str:
     """Return a row's text: the field `text`, else the longest one."""
     if not isinstance(row, dict):
         return str(row)
-    return str(row.get("text") or max((str(value) for value in row.values()), key=len, default=""))
+    fields = cast("dict[str, Any]", row)
+    return str(fields.get("text") or max((str(value) for value in fields.values()), key=len, default=""))
 
 
 _READERS: dict[str, Callable[[str], Iterable[str]]] = {".csv": _csv_rows, ".jsonl": _json_lines}

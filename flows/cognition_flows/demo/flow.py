@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
 from cognition_blocks import attribute, llm_task
@@ -34,7 +33,7 @@ def classify(text: str) -> str:
     return f"Choose the category that fits this text best:\n\n{text}"
 
 
-@flow(name="cognition-demo", task_runner=ThreadPoolTaskRunner(max_workers=4))
+@flow(name="cognition-demo")
 def describe(texts: list[str]) -> list[tuple[str, str]]:
     """Summarise and classify each text."""
     with attribute(user="demo", team="cognition"):
