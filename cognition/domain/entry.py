@@ -35,6 +35,10 @@ class Address:
     key: bytes
     scope_key: bytes
 
+    def __hash__(self) -> int:
+        """Hash the key alone: it is a digest of everything else, and addresses are looked up a lot."""
+        return hash(self.key)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:

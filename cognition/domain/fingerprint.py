@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from unicodedata import is_normalized, normalize
 
 from pydantic import TypeAdapter
@@ -68,7 +68,6 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
 """Which fields the keys leave out, by kind of object, and why."""
 
 _PARAMETERS = TypeAdapter(ModelRequestParameters)
-_NO_SETTINGS: Mapping[str, Any] = {}
 
 # What is ignored is left out before anything is made of it: it may hold objects that JSON cannot express. The content
 # of a tool's answer is the application's own, so only the content of user prompts is looked into, afterwards.
@@ -81,7 +80,7 @@ _IGNORED_IN_PARAMETERS: Any = {
     "output_tools": {"__all__": set(IGNORED["tool"])},
 }
 
-# The frame of the most common request, one plain text, known without asking pydantic: this path is the hot one.
+# The frame of the most common request, one plain text, known without asking pydantic.
 _PLAIN_FRAME: list[dict[str, Any]] = [
     {"parts": [{"content": [None], "part_kind": "user-prompt"}], "kind": "request", "state": "complete"}
 ]
@@ -93,28 +92,15 @@ def address_of(request: CompletionRequest) -> Address:
     Raises:
         ConfigurationError: The request holds something JSON cannot express, such as NaN.
     """
+    options = _options_of(request)
     if isinstance(request.prompt, str):
-        return _address_in(_scope_of(request, _PLAIN_FRAME), request, [request.prompt])
-    frame, text = _split(_canonical_messages(request))
-    return _address_in(_scope_of(request, frame), request, text)
-
-
-def addresses_of(requests: Sequence[CompletionRequest]) -> list[Address]:
-    """Return where the answer to each request lives; plain texts with the same options share the work on their scope.
-
-    Raises:
-        ConfigurationError: A request holds something JSON cannot express, such as NaN.
-    """
-    addresses: list[Address] = []
-    before, scope = None, b""
-    for request in requests:
-        if not isinstance(request.prompt, str):
-            addresses.append(address_of(request))
-            continue
-        if before is None or not _same_options(before, request):
-            before, scope = request, _scope_of(request, _PLAIN_FRAME)
-        addresses.append(_address_in(scope, request, [request.prompt]))
-    return addresses
+        scope, text = _plain_scope(options), [request.prompt]
+    else:
+        frame, text = _split(_canonical_messages(request))
+        scope = _scope(options, frame)
+    # A scope has a fixed length, so nothing in the text can pass for a part of it.
+    exact = hashlib.sha256(scope + canonical_json(text)).digest()
+    return Address(request.tenant, request.namespace, exact, scope)
 
 
 def canonical_json(value: object) -> bytes:
@@ -147,41 +133,39 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-def _scope_of(request: CompletionRequest, frame: list[dict[str, Any]]) -> bytes:
-    settings = request.settings or _NO_SETTINGS
-    return _digest(
-        {
-            "version": VERSION,
-            "tenant": request.tenant,
-            "namespace": request.namespace,
-            "model": request.model,
-            "endpoint": _endpoint(request.credentials.base_url),
-            "instructions": request.instructions,
-            "settings": {name: value for name, value in settings.items() if name not in IGNORED["settings"]},
-            "messages": frame,
-            "parameters": _parameters_digest(request),
-        }
+class _Options(NamedTuple):
+    """Everything in a scope but the messages."""
+
+    tenant: str
+    namespace: str
+    model: str
+    endpoint: str | None
+    instructions: str | None
+    settings: str
+    parameters: str
+
+
+def _options_of(request: CompletionRequest) -> _Options:
+    settings = {name: value for name, value in (request.settings or {}).items() if name not in IGNORED["settings"]}
+    return _Options(
+        tenant=request.tenant,
+        namespace=request.namespace,
+        model=request.model,
+        endpoint=_endpoint(request.credentials.base_url),
+        instructions=request.instructions,
+        settings=_digest(settings).hex() if settings else "",
+        parameters=_parameters_digest(request),
     )
 
 
-def _same_options(one: CompletionRequest, other: CompletionRequest) -> bool:
-    """Whether two plain prompts surely have the same scope; the calls of one batch share their settings object."""
-    return (
-        one.settings is other.settings
-        and one.parameters is other.parameters
-        and one.output is other.output
-        and one.model == other.model
-        and one.namespace == other.namespace
-        and one.tenant == other.tenant
-        and one.instructions == other.instructions
-        and one.credentials.base_url == other.credentials.base_url
-    )
+def _scope(options: _Options, frame: list[dict[str, Any]]) -> bytes:
+    return _digest({"version": VERSION, **options._asdict(), "messages": frame})
 
 
-def _address_in(scope: bytes, request: CompletionRequest, text: list[str]) -> Address:
-    # A scope has a fixed length, so nothing in the text can pass for a part of it.
-    exact = hashlib.sha256(scope + canonical_json(text)).digest()
-    return Address(request.tenant, request.namespace, exact, scope)
+@lru_cache(maxsize=256)
+def _plain_scope(options: _Options) -> bytes:
+    """Return the scope of one plain text: prompts that share their options, such as a batch, ask for it again."""
+    return _scope(options, _PLAIN_FRAME)
 
 
 def _digest(value: object) -> bytes:

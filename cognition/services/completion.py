@@ -16,7 +16,7 @@ from typing import Any
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call, Completion
 from cognition.domain.entry import Address, CacheEntry, Hit, Layer, LookUp
-from cognition.domain.fingerprint import addresses_of
+from cognition.domain.fingerprint import address_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
 from cognition.events import Answered, Emit, Failed
 from cognition.ports import Clock
@@ -45,7 +45,7 @@ class CompletionService:
             OnlyCachedMiss: A call is not in the cache and the policy forbids to ask the provider.
         """
         started = time.perf_counter()
-        addresses = addresses_of([call.request for call in calls])
+        addresses = [address_of(call.request) for call in calls]
         found = self._parts.cache.look_up(addresses, calls[0].model, policy)
         return [
             self._answer_from_cache(call, address, one, started, policy)

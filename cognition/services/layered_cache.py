@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,8 +16,8 @@ from cognition.ports import Clock, DurableStore, EntryStore, FastStore
 from cognition.resilience.store_breaker import StoreBreaker
 
 StoreT = TypeVar("StoreT", bound=EntryStore)
-_NOTHING = Found()
 _BYPASS = Bypass()
+_MISS = Miss()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +120,25 @@ class LayeredCache:
         self, addresses: Sequence[Address], model: str, policy: CachePolicy, *, count: bool = True
     ) -> list[LookUp]:
         now = self._clock()
-        answers: dict[int, LookUp] = {}
-        open_positions = range(len(addresses))
+        answers: list[LookUp] = [_MISS] * len(addresses)
+        left: Sequence[int] = range(len(addresses))
         for guarded in (self._fast, self._durable):
             layer = guarded.store.layer
-            found = self._ask(guarded, [addresses[position] for position in open_positions])
+            found = self._ask(guarded, [addresses[position] for position in left])
             if found is None:
                 continue
-            hits = _fresh_hits(layer, dict(zip(open_positions, found, strict=True)), answers, now)
+            for position, one in zip(left, found, strict=True):
+                answers[position] = _answer(layer, one, answers[position], now)
+            missed = [position for position in left if not isinstance(answers[position], Hit)]
             if count:
                 corrupt = sum(1 for one in found if one.corrupt)
-                self._emit(
-                    LookedUp(
-                        addresses[0].tenant, addresses[0].namespace, model, layer, hits, len(found) - hits, corrupt
-                    )
-                )
-            open_positions = [position for position in open_positions if not isinstance(answers[position], Hit)]
-            if not open_positions:
+                first, hits = addresses[0], len(left) - len(missed)
+                self._emit(LookedUp(first.tenant, first.namespace, model, layer, hits, len(missed), corrupt))
+            left = missed
+            if not left:
                 break
-        self._backfill(addresses, answers, policy)
-        return [answers.get(position, Miss()) for position in range(len(addresses))]
+        self._backfill(zip(addresses, answers, strict=True), policy)
+        return answers
 
     def _ask(
         self, guarded: GuardedStore[FastStore] | GuardedStore[DurableStore], addresses: Sequence[Address]
@@ -150,11 +149,11 @@ class LayeredCache:
             return None if found is None else [found]
         return guarded.breaker.call(partial(store.get_many, addresses), None)
 
-    def _backfill(self, addresses: Sequence[Address], answers: dict[int, LookUp], policy: CachePolicy) -> None:
+    def _backfill(self, answers: Iterable[tuple[Address, LookUp]], policy: CachePolicy) -> None:
         """Copy hits of L2 to L1; the copy ends no later than its original."""
         items = [
-            (addresses[position], answer.entry)
-            for position, answer in answers.items()
+            (address, answer.entry)
+            for address, answer in answers
             if isinstance(answer, Hit) and answer.layer is Layer.L2
         ]
         if items:
@@ -179,16 +178,12 @@ class LayeredCache:
         return guarded.breaker.call(partial(guarded.store.put, dated), None)
 
 
-def _fresh_hits(layer: Layer, found: dict[int, Found], answers: dict[int, LookUp], now: datetime) -> int:
-    """Note what one layer found for each position; return how many of them may answer."""
-    hits = 0
-    for position, one in found.items():
-        if one.entry is not None and one.entry.is_fresh(now):
-            answers[position] = Hit(layer, one.entry)
-            hits += 1
-        else:
-            before = answers.get(position)
-            known = before.generation if isinstance(before, Miss) else None
-            # The highest, because L1 refuses entries below what it remembers, also of a database that was made anew.
-            answers[position] = Miss(max((g for g in (known, one.generation) if g is not None), default=None))
-    return hits
+def _answer(layer: Layer, found: Found, before: LookUp, now: datetime) -> LookUp:
+    """Return what one layer's find means, after what faster layers said."""
+    if found.entry is not None and found.entry.is_fresh(now):
+        return Hit(layer, found.entry)
+    known = before.generation if isinstance(before, Miss) else None
+    if known is None or found.generation is None:
+        return Miss(found.generation if known is None else known)
+    # The highest, because L1 refuses entries below what it remembers, also of a database that was made anew.
+    return Miss(max(known, found.generation))
