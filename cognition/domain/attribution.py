@@ -16,14 +16,14 @@ class Attribution:
     Attributes:
         user: Who asked; `user_id` in the ledger.
         team: Which team pays.
-        workflow: Name of the deployment or, without one, of the flow; `workflow_id` in the ledger.
+        workflow: Name of the Prefect flow, whichever deployment runs it; `workflow_id` in the ledger.
         flow_run_id: Identifier of the Prefect flow run.
         root_flow_run_id: The outermost flow run when subflows are nested; None until it is known.
         deployment_id: Identifier of the Prefect deployment.
         task_run_id: Identifier of the Prefect task run.
         task_name: Name of the Prefect task.
         run_count: How often the task run was started, 1 for the first time; a retry counts again.
-        tags: Free labels; they also mark cached entries for `invalidate(tag=...)`.
+        tags: Free labels; see `labels` for what marks cached answers.
     """
 
     user: str | None = None
@@ -36,6 +36,12 @@ class Attribution:
     task_name: str | None = None
     run_count: int = 1
     tags: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What `invalidate(tag=...)` finds answers of this call by: the tags, `user:alice` and `team:support`."""
+        named = (f"{key}:{name}" for key, name in (("user", self.user), ("team", self.team)) if name)
+        return tuple(dict.fromkeys((*self.tags, *named)))
 
     def with_defaults_from(self, other: Attribution) -> Attribution:
         """Return a copy in which every field that is unset here is taken from another attribution."""

@@ -142,7 +142,7 @@ class Errand:
             created_at=now,
             expires_at=now,
             request_id=self._call.request_id,
-            tags=self._call.attribution.tags,
+            tags=self._call.attribution.labels,
         )
         await self._parts.in_thread(partial(self._book_and_store, attempt, entry))
         return entry

@@ -8,6 +8,7 @@ from prefect import flow, tags, task
 from prefect.runtime import flow_run
 
 from cognition.domain.attribution import Attribution
+from cognition.domain.entry import Layer
 from cognition.domain.ledger import Dimension
 from cognition.errors import ConfigurationError
 from cognition_blocks import CachedLLM, attribute, llm_task
@@ -184,18 +185,22 @@ def test_what_the_ledger_says(llm: CachedLLM) -> None:
     assert expected == lines
 
 
-def test_answers_can_be_invalidated_by_tag(llm: CachedLLM) -> None:
-    """Tags of the call that stored an answer mark it."""
+@pytest.mark.parametrize("tag", ["user:alice", "team:support", "project:atlas"])
+def test_answers_can_be_invalidated_by_tag(llm: CachedLLM, tag: str) -> None:
+    """Whoever the call was made for when its answer was stored marks it; answers made for others stay."""
 
     @flow
-    def body() -> str:
-        with attribute(project="atlas"):
-            return llm.complete("What is a fuse?").text
+    def body() -> None:
+        with attribute(user="alice", team="support", project="atlas"):
+            llm.complete("What is a fuse?")
+        with attribute(user="bob", team="search", project="mercury"):
+            llm.complete("What is a relay?")
 
     body()
 
-    assert {} != llm.invalidate(tag="project:atlas")
-    assert "provider" == llm.complete("What is a fuse?").layer
+    assert 1 == llm.engine.cache.invalidate(tag=tag)[Layer.L2]
+    # L1 forgets the whole namespace and gets its copies back from L2.
+    assert ["provider", "l2"] == [done.layer for done in llm.complete_many(["What is a fuse?", "What is a relay?"])]
 
 
 def prompt_about(topic: str) -> str:

@@ -97,3 +97,10 @@ def test_unset_attribution_is_filled_from_another() -> None:
     run = Attribution(user="bob", team="support", run_count=2, tags=("b",))
     assert call.with_defaults_from(run) == Attribution(user="alice", team="support", run_count=2, tags=("a",))
     assert Attribution().with_defaults_from(run) == run
+
+
+def test_an_answer_is_labelled_with_whom_it_was_made_for() -> None:
+    """A user and a team are labels like the free ones, each once, so that their answers can be invalidated."""
+    who = Attribution(user="alice", team="support", tags=("project:atlas", "team:support"))
+    assert who.labels == ("project:atlas", "team:support", "user:alice")
+    assert Attribution(workflow="nightly").labels == ()
