@@ -3,6 +3,24 @@
 from cognition.domain.attribution import Attribution
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
+from cognition.domain.pricing import Rate
+from cognition.errors import (
+    CacheError,
+    CacheUnavailable,
+    CallNotPermitted,
+    CognitionError,
+    ConfigurationError,
+    EntryCorrupted,
+    LedgerConflict,
+    OnlyCachedMiss,
+    OutputInvalid,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    QuotaExhausted,
+    RateLimited,
+    RequestRejected,
+)
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.runtime import Cognition
 from cognition.settings import Settings
@@ -11,11 +29,27 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
+    "CacheError",
     "CachePolicy",
+    "CacheUnavailable",
+    "CallNotPermitted",
     "Cognition",
+    "CognitionError",
     "Completion",
     "CompletionRequest",
+    "ConfigurationError",
     "Credentials",
+    "EntryCorrupted",
+    "LedgerConflict",
+    "OnlyCachedMiss",
+    "OutputInvalid",
+    "ProviderError",
+    "ProviderTimeout",
+    "ProviderUnavailable",
+    "QuotaExhausted",
+    "Rate",
+    "RateLimited",
+    "RequestRejected",
     "ResiliencePolicy",
     "Settings",
     "__version__",

@@ -1,7 +1,7 @@
 """The engine: opened once, used from any thread, closed at exit.
 
 Two doors, one path: looking up happens in the caller's thread (a worker thread for async callers), everything a miss
-needs on the owner loop. The registry of open engines is the only state at module level in the project.
+needs on the owner loop. The registry of open engines is the only state of the engine's at module level.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, Generic, Self, TypedDict, Unpack
 
 from pydantic_ai.models import ModelRequestParameters
 
-from cognition.domain.attribution import Attribution
+from cognition.domain.attribution import Attribution, attribution_of
 from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
-from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt
+from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt, check_prompts
 from cognition.domain.output import output_type
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
@@ -31,7 +31,7 @@ from cognition.resilience.policy import ResiliencePolicy
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Policies, Unanswered
 from cognition.services.reporting import LedgerReports
-from cognition.settings import Settings, base_url_of
+from cognition.settings import Settings, address_of_provider
 from cognition.wiring import Machinery, build
 
 
@@ -70,6 +70,7 @@ class Cognition:
         """Use machinery that `open` built."""
         self._settings = settings
         self._machinery = machinery
+        self._cache = CacheControl(machinery.cache, settings.tenant, self.complete_many)
         self._closed = False
         _registry.all.add(self)
 
@@ -103,8 +104,8 @@ class Cognition:
 
     @property
     def cache(self) -> CacheControl:
-        """Invalidate answers, count look-ups, purge."""
-        return self._machinery.cache
+        """Invalidate answers, warm them, count look-ups, purge."""
+        return self._cache
 
     @property
     def ledger(self) -> LedgerReports:
@@ -184,8 +185,6 @@ class Cognition:
         if model is None:
             raise ConfigurationError("No model is named; pass model='provider:model' or set COGNITION_MODEL.")
         credentials = options.get("credentials") or _NO_CREDENTIALS
-        if credentials.base_url is None and (base_url := base_url_of(model.partition(":")[0])):
-            credentials = Credentials(api_key=credentials.api_key, base_url=base_url)
         return CompletionRequest(
             prompt=prompt,
             model=model,
@@ -196,6 +195,7 @@ class Cognition:
             output=output_type(options.get("output", str)),
             parameters=options.get("parameters"),
             credentials=credentials,
+            endpoint=credentials.base_url or address_of_provider(model.partition(":")[0]),
         )
 
     def close(self) -> None:
@@ -232,8 +232,9 @@ class Cognition:
     def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> list[Call]:
         if self._closed:
             raise CallNotPermitted("The engine is closed; open a new one.")
+        check_prompts(prompts)
         first = self.request(prompts[0], **options)
-        attribution = options.get("attribution") or _NOBODY
+        attribution = attribution_of(options.get("attribution"))
         requests = (first, *(replace(first, prompt=prompt) for prompt in prompts[1:]))
         return [Call(request=request, attribution=attribution, request_id=os.urandom(16).hex()) for request in requests]
 
@@ -266,7 +267,6 @@ class _Registry:
 
 
 _NO_CREDENTIALS = Credentials()
-_NOBODY = Attribution()
 _registry = _Registry()
 
 

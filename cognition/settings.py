@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.pricing import Rate
+from cognition.errors import ConfigurationError
 from cognition.resilience.policy import ResiliencePolicy
 
 _PREFIX = "COGNITION_"
+
+# Where the SDK of a provider reads its address from, if not from <PROVIDER>_BASE_URL.
+_ADDRESS_VARIABLES: Mapping[str, Sequence[str]] = {
+    "azure": ("AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION"),
+    "bedrock": ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
+    "cohere": ("CO_BASE_URL",),
+    "gateway": ("PYDANTIC_AI_GATEWAY_BASE_URL", "PAIG_BASE_URL"),
+    "google-vertex": ("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
+    "snowflake": ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_HOST"),
+}
 
 
 class Settings(BaseSettings):
@@ -43,22 +55,40 @@ class Settings(BaseSettings):
     cache: CachePolicy = CachePolicy()
     resilience: ResiliencePolicy = ResiliencePolicy()
     prices: dict[str, Rate] = {}
+    _identity: str = PrivateAttr(default="")
 
-    def identity(self) -> str:
-        """Return a text that is equal for equal settings, secrets included; never show it."""
+    if not TYPE_CHECKING:  # type checkers know the fields from pydantic
+
+        def __init__(self, **values: Any) -> None:
+            """Read the environment for every field that is not given.
+
+            Raises:
+                ConfigurationError: A value cannot be used; the sentence names the field and its variable.
+            """
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise _unusable(".".join(map(str, error.errors()[0]["loc"])), error.errors()[0]["msg"]) from None
+            except SettingsError as error:
+                # Its text names the field, but not the value, which may be a secret.
+                field = next((name for name in type(self).model_fields if f'"{name}"' in str(error)), "settings")
+                raise _unusable(field, "it is not valid JSON") from None
+
+    def model_post_init(self, _: Any, /) -> None:
+        """Note what makes these settings equal to others, secrets included; engines are found by it on every call."""
         secrets = [url.get_secret_value() if url else None for url in (self.database_url, self.redis_url)]
-        return f"{secrets!r} {self.model_dump_json()}"
+        self._identity = f"{secrets!r} {self.model_dump_json()}"
 
     def __hash__(self) -> int:
         """Hash by identity, so that engines can be found by their settings."""
-        return hash(self.identity())
+        return hash(self._identity)
 
     def __eq__(self, other: object) -> bool:
         """Compare by identity, secrets included."""
-        return isinstance(other, Settings) and self.identity() == other.identity()
+        return isinstance(other, Settings) and self._identity == other._identity
 
 
-def base_url_of(provider: str) -> str | None:
+def address_of_provider(provider: str) -> str | None:
     """Return the address that the provider's SDK takes from the environment, such as `OPENAI_BASE_URL`.
 
     It belongs to a request's identity: two servers may answer the same question differently.
@@ -66,8 +96,9 @@ def base_url_of(provider: str) -> str | None:
     Args:
         provider: The part of a model's name before the colon, such as `openai-chat`.
     """
-    name = provider.partition("-")[0].upper()
-    return os.environ.get(f"{name}_BASE_URL") or None
+    plain = (f"{provider.partition('-')[0].upper()}_BASE_URL",)
+    found = [os.environ.get(name, "") for name in _ADDRESS_VARIABLES.get(provider, plain)]
+    return "|".join(found) if any(found) else None
 
 
 def unknown_variables() -> list[str]:
@@ -75,3 +106,8 @@ def unknown_variables() -> list[str]:
     fields: Any = Settings.model_fields
     known = {f"{_PREFIX}{name}".upper() for name in fields}
     return [name for name in os.environ if name.startswith(_PREFIX) and name.split("__")[0] not in known]
+
+
+def _unusable(field: str, reason: str) -> ConfigurationError:
+    variable = _PREFIX + field.upper().replace(".", "__")
+    return ConfigurationError(f"The setting {field} cannot be used ({reason}); correct it or the variable {variable}.")

@@ -28,7 +28,7 @@ from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, Provider
 from cognition.resilience.store_breaker import StoreBreaker
-from cognition.services.cache_control import CacheControl, CacheParts
+from cognition.services.cache_control import CacheParts
 from cognition.services.completion import Collaborators, CompletionService
 from cognition.services.cost_control import CostControl
 from cognition.services.layered_cache import GuardedStore, LayeredCache
@@ -102,7 +102,7 @@ class Machinery:
     """
 
     completion: CompletionService
-    cache: CacheControl
+    cache: CacheParts
     ledger: LedgerReports
     observers: Observers
     loop: OwnerLoop
@@ -151,10 +151,10 @@ def assemble(stores: Stores, settings: Settings, clock: Clock, provider: Provide
     flights = SingleFlight(leases, Codec(_dump, _load), loop.in_thread)
     costs = CostControl(GenaiPrices(settings.prices), buffer, clock)
     parts = Collaborators(cache=cache, flights=flights, provider=provider, costs=costs, in_thread=loop.in_thread)
-    control = CacheParts(layers=cache, durable=stores.durable, ledger=stores.ledger, buffer=buffer)
+    control = CacheParts(layers=cache, durable=stores.durable, ledger=stores.ledger, buffer=buffer, clock=clock)
     return Machinery(
         completion=CompletionService(parts, clock, emit),
-        cache=CacheControl(control, settings.tenant, clock),
+        cache=control,
         ledger=LedgerReports(stores.ledger, buffer, settings.tenant),
         observers=observers,
         loop=loop,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse
 
+from cognition.domain.duration import Duration
 from cognition.domain.entry import Layer
 from cognition.errors import ConfigurationError
 
@@ -37,9 +38,9 @@ class CachePolicy:
     """
 
     mode: CacheMode = "use"
-    l1_ttl: timedelta = timedelta(minutes=5)
-    l2_ttl: timedelta = timedelta(hours=1)
-    l3_ttl: timedelta = timedelta(hours=24)
+    l1_ttl: Duration = timedelta(minutes=5)
+    l2_ttl: Duration = timedelta(hours=1)
+    l3_ttl: Duration = timedelta(hours=24)
     jitter: float = 0.1
     max_entry_bytes: int = 1_048_576
 

@@ -30,7 +30,7 @@ class Credentials:
 
     Attributes:
         api_key: The secret key; never shown, never part of a cache key.
-        base_url: Address of an OpenAI-compatible server; part of the cache key, for two servers may answer differently.
+        base_url: Address of an OpenAI-compatible server.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -51,6 +51,7 @@ class CompletionRequest:
         output: How the answer is asked for and read.
         parameters: Tools and output modes as an Agent asked for them; by default those of `output`.
         credentials: How to reach the provider.
+        endpoint: Which server answers, where the model's name does not say it all: two servers may answer differently.
     """
 
     prompt: Prompt
@@ -62,6 +63,7 @@ class CompletionRequest:
     output: OutputType = TEXT
     parameters: ModelRequestParameters | None = None
     credentials: Credentials = Credentials()
+    endpoint: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no provider could answer.
@@ -169,17 +171,41 @@ class Call:
         return self.request.model
 
 
-def _check_messages(messages: object) -> None:
-    kind = type(messages).__name__
-    if not isinstance(messages, Sequence) or not messages:
-        raise ConfigurationError(
-            f"The prompt is {'empty' if kind in {'list', 'tuple'} else kind}; pass a text or pydantic-ai messages."
-        )
-    items = cast("Sequence[object]", messages)
-    wrong = next((item for item in items if not isinstance(item, ModelRequest | ModelResponse)), None)
-    if wrong is not None:
-        raise ConfigurationError(
-            f"The prompt holds a {type(wrong).__name__}; pass a text or a list of pydantic-ai messages."
-        )
-    if not isinstance(items[-1], ModelRequest):
-        raise ConfigurationError("The last message of the prompt is the model's own; end the list with a ModelRequest.")
+def check_prompt(prompt: object, called: str = "The prompt") -> None:
+    """Refuse what is neither a text nor messages that a model could answer.
+
+    Args:
+        prompt: What was given.
+        called: How the sentence names it.
+
+    Raises:
+        ConfigurationError: It is empty, of a wrong type, or ends with the model's own message.
+    """
+    flaw = _flaw_of(prompt)
+    if flaw is not None:
+        raise ConfigurationError(f"{called} {flaw}; pass a text or pydantic-ai messages.")
+
+
+def check_prompts(prompts: object) -> None:
+    """Refuse what is no sequence of prompts, above all one text, which is a sequence of letters.
+
+    Raises:
+        ConfigurationError: The sentence says to pass a list.
+    """
+    if isinstance(prompts, str | bytes) or not isinstance(prompts, Sequence):
+        raise ConfigurationError(f"The prompts are one {type(prompts).__name__}; pass a list of prompts.")
+
+
+def _flaw_of(prompt: object) -> str | None:
+    """Return what is wrong with a prompt, as the end of a sentence about it."""
+    if isinstance(prompt, str):
+        return None if prompt.strip() else "is empty"
+    if isinstance(prompt, bytes) or not isinstance(prompt, Sequence):
+        return f"is {type(prompt).__name__}"
+    messages = cast("Sequence[object]", prompt)
+    if not messages:
+        return "is empty"
+    stranger = next((item for item in messages if not isinstance(item, ModelRequest | ModelResponse)), None)
+    if stranger is not None:
+        return f"holds a {type(stranger).__name__}"
+    return None if isinstance(messages[-1], ModelRequest) else "ends with the model's own message"

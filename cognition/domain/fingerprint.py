@@ -151,7 +151,7 @@ def _options_of(request: CompletionRequest) -> _Options:
         tenant=request.tenant,
         namespace=request.namespace,
         model=request.model,
-        endpoint=_endpoint(request.credentials.base_url),
+        endpoint=_endpoint(request.endpoint or request.credentials.base_url),
         instructions=request.instructions,
         settings=_digest(settings).hex() if settings else "",
         parameters=_parameters_digest(request),
@@ -172,8 +172,8 @@ def _digest(value: object) -> bytes:
     return hashlib.sha256(canonical_json(value)).digest()
 
 
-def _endpoint(base_url: str | None) -> str | None:
-    return base_url.rstrip("/") if base_url else None
+def _endpoint(address: str | None) -> str | None:
+    return address.rstrip("/") if address else None
 
 
 def _canonical_messages(request: CompletionRequest) -> list[dict[str, Any]]:

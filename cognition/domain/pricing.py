@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
+from cognition.errors import ConfigurationError
+
 _NANO_DOLLAR = Decimal("0.000000001")
 
 
@@ -49,3 +51,13 @@ class Rate:
     input_per_million: Decimal
     output_per_million: Decimal
     cached_input_per_million: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a price below zero.
+
+        Raises:
+            ConfigurationError: A price is negative or no number.
+        """
+        prices = (self.input_per_million, self.output_per_million, self.cached_input_per_million or Decimal(0))
+        if not all(price.is_finite() and price >= 0 for price in prices):
+            raise ConfigurationError("Each price of a Rate must be a number of US dollars, zero or more.")

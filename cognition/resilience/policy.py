@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cognition.domain.duration import Duration
 from cognition.errors import ConfigurationError
 
 
@@ -23,10 +24,10 @@ class ResiliencePolicy:
     """
 
     attempts: int = 3
-    attempt_timeout: timedelta = timedelta(seconds=60)
-    deadline: timedelta = timedelta(minutes=3)
-    initial_backoff: timedelta = timedelta(seconds=1)
-    max_backoff: timedelta = timedelta(seconds=60)
+    attempt_timeout: Duration = timedelta(seconds=60)
+    deadline: Duration = timedelta(minutes=3)
+    initial_backoff: Duration = timedelta(seconds=1)
+    max_backoff: Duration = timedelta(seconds=60)
     jitter: float = 0.1
     max_concurrent: int = 8
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol
 
-from cognition.domain.completion import CompletionRequest
+from cognition.domain.completion import Completion, CompletionRequest, Prompt
 from cognition.domain.entry import Address, Layer, Selection
 from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import LayerStats
@@ -14,6 +15,14 @@ from cognition.errors import ConfigurationError
 from cognition.ports import Clock, DurableStore, Ledger
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
+
+
+class AskMany(Protocol):
+    """Answers prompts; `Cognition.complete_many`."""
+
+    def __call__(self, prompts: Sequence[Prompt], /, **options: Any) -> list[Completion[Any]]:
+        """Return the answers in the order of the prompts."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,28 +34,31 @@ class CacheParts:
         durable: L2, for purging.
         ledger: Keeps the look-up counts.
         buffer: Holds counts that are not written yet.
+        clock: Returns the present time.
     """
 
     layers: LayeredCache
     durable: DurableStore
     ledger: Ledger
     buffer: LedgerBuffer
+    clock: Clock
 
 
 class CacheControl:
     """The cache of one tenant."""
 
-    def __init__(self, parts: CacheParts, tenant: str, clock: Clock) -> None:
+    def __init__(self, parts: CacheParts, tenant: str, ask_many: AskMany) -> None:
         """Work on the cache of a tenant.
 
         Args:
             parts: What it works with.
             tenant: Whose cache.
-            clock: Returns the present time.
+            ask_many: Answers prompts, as `Cognition.complete_many` does.
         """
         self._parts = parts
         self._tenant = tenant
-        self._clock = clock
+        self._clock = parts.clock
+        self._ask_many = ask_many
 
     def invalidate(
         self,
@@ -102,6 +114,15 @@ class CacheControl:
         """
         self._parts.buffer.flush()
         return self._parts.ledger.stats(self._tenant, window, self._clock())
+
+    def warm(self, prompts: Sequence[Prompt], **options: Any) -> int:
+        """Ask for the answers that are not cached yet; return how many those were.
+
+        Args:
+            prompts: What will be asked.
+            **options: As for `Cognition.complete_many`.
+        """
+        return sum(done.layer is Layer.PROVIDER for done in self._ask_many(prompts, **options))
 
     def purge(self, limit: int = 10_000) -> int:
         """Delete expired entries of L2; return how many.

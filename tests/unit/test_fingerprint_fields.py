@@ -397,6 +397,7 @@ def test_fields_of_our_own_request() -> None:
         "output": output_type(int),
         "parameters": ModelRequestParameters(allow_image_output=True),
         "credentials": Credentials(base_url="https://example.org"),
+        "endpoint": "https://example.com",
     }
     assert others.keys() == {field.name for field in dataclasses.fields(CompletionRequest)}
     assert {"api_key", "base_url"} == {field.name for field in dataclasses.fields(Credentials)}

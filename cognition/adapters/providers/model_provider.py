@@ -19,7 +19,8 @@ from cognition.errors import ConfigurationError
 
 _LOCAL = "local"
 
-_Key = tuple[str, Credentials | LocalEndpoint]
+# The address is in it although the credentials may not hold it: an SDK takes it from the environment, which can change.
+_Key = tuple[str, Credentials | LocalEndpoint, str | None]
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class _OnLoop:
 
     loop: asyncio.AbstractEventLoop
     models: dict[_Key, asyncio.Task[Model]] = field(default_factory=dict[_Key, asyncio.Task[Model]])
-    clients: dict[tuple[str, Credentials], Client] = field(default_factory=dict[tuple[str, Credentials], Client])
+    clients: dict[_Key, Client] = field(default_factory=dict[_Key, Client])
     local_models: dict[str, LocalModel] = field(default_factory=dict[str, LocalModel])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,9 +85,9 @@ class ModelProvider:
     async def _model(self, request: CompletionRequest) -> Model:
         """Return the model, made once; in a thread, because importing an SDK takes up to a second."""
         here = self._here()
-        key: _Key = (request.model, request.credentials)
+        key: _Key = (request.model, request.credentials, request.endpoint)
         if request.provider == _LOCAL:
-            key = (request.model, await self._local_endpoint(here, request.model))
+            key = (request.model, await self._local_endpoint(here, request.model), None)
         task = here.models.get(key)
         if task is None:
             task = here.models[key] = asyncio.create_task(asyncio.to_thread(_make, here, *key))
@@ -107,14 +108,14 @@ class ModelProvider:
         return self._on_loop
 
 
-def _make(here: _OnLoop, name: str, access: Credentials | LocalEndpoint) -> Model:
+def _make(here: _OnLoop, name: str, access: Credentials | LocalEndpoint, address: str | None) -> Model:
     if isinstance(access, LocalEndpoint):
         return local_model_of(name, access)
     provider = name.partition(":")[0]
     with here.lock:
-        client = here.clients.get((provider, access))
+        client = here.clients.get((provider, access, address))
         if client is None:
-            client = here.clients[provider, access] = open_client(provider, access)
+            client = here.clients[provider, access, address] = open_client(provider, access)
     return model_of(name, client)
 
 
