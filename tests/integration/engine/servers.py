@@ -48,6 +48,19 @@ class Servers:
         migrate.upgrade(url)
         return url
 
+    def role_with_password(self, database_url: str, password: str) -> str:
+        """Return the URL of a database for a user whom PostgreSQL asks for a password."""
+        engine = create_engine(self._database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        rules = self._home / _POSTGRESQL / "data" / "pg_hba.conf"
+        others = rules.read_text(encoding="utf-8")
+        with engine.connect() as connection:
+            name = f"guarded_{uuid4().hex}"
+            connection.execute(text(f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{password}'"))
+            rules.write_text(f"local all {name} scram-sha-256\n{others}", encoding="utf-8")
+            connection.execute(text("SELECT pg_reload_conf()"))
+        url = make_url(database_url).set(username=name, password=password)
+        return url.render_as_string(hide_password=False)
+
     def kill_redis(self) -> None:
         """Kill Redis without warning."""
         self._end(_VALKEY, signal.SIGKILL)
