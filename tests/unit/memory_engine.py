@@ -1,0 +1,183 @@
+"""The whole engine over stores in memory: the real services, put together as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.usage import RequestUsage
+
+from cognition import Cognition, Settings
+from cognition.adapters.memory import (
+    MemoryDurableEntries,
+    MemoryEntries,
+    MemoryLeases,
+    MemoryLedger,
+    ScriptedProvider,
+)
+from cognition.domain.completion import CompletionRequest
+from cognition.domain.entry import Address, CacheEntry, Found
+from cognition.domain.ledger import LedgerRow
+from cognition.errors import CacheUnavailable
+from cognition.events import Event
+from cognition.ports import Provider
+from cognition.resilience.policy import ResiliencePolicy
+from cognition.testing.clock import FakeClock
+from cognition.wiring import Stores, assemble
+
+MODEL = "openai-chat:gpt-5-mini"
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for another thread, for a few milliseconds as a rule."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class Outage:
+    """Makes the methods of a store fail while it is down."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    def check(self) -> None:
+        """Fail while the store is down."""
+        if self.down:
+            raise CacheUnavailable.of("memory", "it was taken down")
+
+
+class FragileFast(MemoryEntries):
+    """L1 that can be taken down."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.outage = Outage()
+        self.batches: list[int] = []
+
+    def get(self, address: Address) -> Found:
+        """Look up, or fail while it is down."""
+        self.outage.check()
+        return super().get(address)
+
+    def get_many(self, addresses: Sequence[Address]) -> list[Found]:
+        """Look up, or fail while it is down; remember how many were asked for."""
+        self.outage.check()
+        self.batches.append(len(addresses))
+        return [super(FragileFast, self).get(address) for address in addresses]
+
+    def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
+        """Keep, or fail while it is down."""
+        self.outage.check()
+        return super().put(items)
+
+    def ping(self) -> None:
+        """Answer, or fail while it is down."""
+        self.outage.check()
+
+
+class FragileDurable(MemoryDurableEntries):
+    """L2 that can be taken down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outage = Outage()
+
+    def get(self, address: Address) -> Found:
+        """Look up, or fail while it is down."""
+        self.outage.check()
+        return super().get(address)
+
+    def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
+        """Keep, or fail while it is down."""
+        self.outage.check()
+        return super().put(items)
+
+    def ping(self) -> None:
+        """Answer, or fail while it is down."""
+        self.outage.check()
+
+
+class GatedProvider:
+    """Answers every prompt with its own text, once it is let."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.requests: list[CompletionRequest] = []
+        self.cancelled = 0
+        self.most_at_once = 0
+        self._now = 0
+
+    async def ask(self, request: CompletionRequest) -> ModelResponse:
+        """Wait for the gate, then answer."""
+        self.requests.append(request)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            while not self.gate.is_set():  # noqa: ASYNC110  tests open the gate from another thread
+                await asyncio.sleep(0.001)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self._now -= 1
+        return an_answer(f"Answer to {request.prompt}")
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def an_answer(text: str, **fields: Any) -> ModelResponse:
+    """Return a finished answer of one text."""
+    fields.setdefault("usage", RequestUsage(input_tokens=1000, output_tokens=100))
+    fields.setdefault("finish_reason", "stop")
+    return ModelResponse([TextPart(text)], **fields)
+
+
+@dataclass
+class Rig:
+    """An engine, and everything around it that a test wants to see or break."""
+
+    provider: Provider = field(default_factory=ScriptedProvider)
+    clock: FakeClock = field(default_factory=FakeClock)
+    settings: Settings = field(default_factory=lambda: Settings(model=MODEL, resilience=ResiliencePolicy(attempts=1)))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    durable: FragileDurable = field(default_factory=FragileDurable)
+    events: list[Event] = field(default_factory=list[Event])
+
+    def __post_init__(self) -> None:
+        """Put the engine together."""
+        self.fast = FragileFast(self.clock)
+        stores = Stores(
+            fast=self.fast,
+            durable=self.durable,
+            ledger=self.ledger,
+            fast_leases=MemoryLeases(self.clock),
+            durable_leases=MemoryLeases(self.clock),
+        )
+        self.machinery = assemble(stores, self.settings, self.clock, self.provider)
+        self.machinery.observers.add(self.events.append)
+        self.engine = Cognition(self.settings, self.machinery)
+
+    @property
+    def script(self) -> ScriptedProvider:
+        """The provider that answers from a script."""
+        assert isinstance(self.provider, ScriptedProvider)
+        return self.provider
+
+    @property
+    def rows(self) -> list[LedgerRow]:
+        """What stands in the ledger, waiting rows included."""
+        self.engine.ledger.flush()
+        return self.ledger.rows
+
+    def seen(self, kind: type[T]) -> list[T]:
+        """Return the events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
