@@ -16,9 +16,8 @@
     │   └── OnlyCachedMiss
     └── LedgerConflict                another row stands under the same call key
 
-Later parts add their branches here (circuit, bulkhead, budget). Data is in attributes, the sentence is made from
-them, and every class survives `pickle` and `to_dict`/`from_dict`, because Prefect moves exceptions between processes
-and single flight hands a leader's error to waiters in other processes.
+Data is in attributes, the sentence is made from them, and every class survives `pickle` and `to_dict`/`from_dict`,
+because Prefect moves exceptions between processes and single flight hands a leader's error to waiters in other ones.
 """
 
 from __future__ import annotations

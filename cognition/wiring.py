@@ -77,9 +77,7 @@ class Stores:
             self.redis.close()
 
     def forget(self) -> None:
-        """Leave open connections to the parent after a fork."""
-        if self.database is not None:
-            self.database.dispose(close=False)
+        """Leave open connections to the parent after a fork; those to PostgreSQL see to it themselves."""
         if self.redis is not None:
             forget_connections(self.redis)
 

@@ -37,7 +37,7 @@ def doctor(json_output: AsJson = False) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'TODO'}  {finding.check}: {finding.detail}")
+            typer.echo(f"{'ok ' if finding.ok else 'fix'}  {finding.check}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

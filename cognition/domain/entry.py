@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from pydantic_ai.messages import ModelResponse
 
+FIRST_GENERATION = 1
+"""Generation of a namespace that was never invalidated."""
+
 
 class Layer(StrEnum):
     """Where an answer came from, fastest first."""

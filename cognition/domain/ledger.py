@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID, uuid5
@@ -118,6 +118,11 @@ class CountKey:
     namespace: str
     model: str
     hour: datetime
+
+
+def hour_of(when: datetime) -> datetime:
+    """Return the start of the hour in which something is counted, of UTC: some zones are half an hour apart."""
+    return when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pydantic_ai.messages import ModelResponse
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
-from cognition.domain.entry import Address, CacheEntry, Hit, Miss
+from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Miss
 from cognition.domain.pricing import FREE
 from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
@@ -22,9 +22,6 @@ from cognition.resilience.retry import retry
 from cognition.services.cost_control import Attempt, CostControl
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.single_flight import InThread, SingleFlight
-
-# A namespace that was never invalidated; also assumed while no store can tell, and then refused if it is wrong.
-_FIRST_GENERATION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,8 @@ class Errand:
         generation = (
             found.entry.generation if isinstance(found, Hit) else found.generation if isinstance(found, Miss) else None
         )
-        return await self.ask_provider(generation or _FIRST_GENERATION)
+        # While no store can tell, the first is assumed; the answer is not kept if that proves wrong.
+        return await self.ask_provider(generation or FIRST_GENERATION)
 
     def _fits(self, entry: CacheEntry) -> bool:
         """Whether an entry may still answer: the checks of the output type may be stricter than when it was stored."""
@@ -93,7 +91,7 @@ class Errand:
             return False
         return True
 
-    async def ask_provider(self, generation: int = _FIRST_GENERATION) -> CacheEntry:
+    async def ask_provider(self, generation: int = FIRST_GENERATION) -> CacheEntry:
         """Return the provider's answer, after it is booked and kept.
 
         Args:
@@ -110,8 +108,8 @@ class Errand:
         try:
             response = await self._ask_in_time()
             self._call.request.output.parse(response)
-        except (CognitionError, asyncio.CancelledError) as error:
-            # Also when cancelled: what was asked stands in the ledger.
+        except BaseException as error:
+            # Also when cancelled, or when the user's own check breaks: what was asked stands in the ledger.
             await asyncio.shield(asyncio.ensure_future(self._book_failure(number, started, error, response)))
             raise
         return response, _since(started)

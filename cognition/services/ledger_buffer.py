@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from cognition.domain.entry import Address, Layer
-from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts
+from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.pricing import Cost
 from cognition.errors import CacheUnavailable
 from cognition.events import Answered, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
@@ -131,7 +131,7 @@ class LedgerBuffer:
             self._schedule()
 
     def _counts_of(self, tenant: str, layer: Layer, namespace: str, model: str) -> LookUpCounts:
-        hour = self._clock().replace(minute=0, second=0, microsecond=0)
+        hour = hour_of(self._clock())
         return self._waiting.counts[CountKey(tenant, layer, namespace, model, hour)]
 
     def _schedule(self) -> None:
@@ -188,8 +188,7 @@ def _batch_of(waiting: _Waiting) -> LedgerBatch:
     for answered, when in waiting.hits:
         row = _hit_row(answered, when)
         rows.append(row)
-        hour = when.replace(minute=0, second=0, microsecond=0)
-        key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour)
+        key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))
         waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
         times, _ = accesses.get(answered.address, (0, when))
         accesses[answered.address] = (times + 1, when)

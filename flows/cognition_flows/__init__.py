@@ -1,1 +1,1 @@
-"""Scheduled maintenance flows: thin `@flow` wrappers around `cognition.services`."""
+"""Prefect flows over the engine: the demo."""

@@ -11,14 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from cognition.adapters.codec import decode, encode
-from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
+from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Found, Layer, Selection
 from cognition.errors import EntryCorrupted
 from cognition.ports import Clock, Dropped
 
 Namespace = tuple[str, str]
 """Tenant and namespace."""
-
-_FIRST_GENERATION = 1
 
 
 class _Shelf:
@@ -168,18 +166,18 @@ class MemoryDurableEntries(_Shelf):
             return len(expired)
 
     def _generation(self, namespace: Namespace) -> int:
-        return self._generations.get(namespace, _FIRST_GENERATION)
+        return self._generations.get(namespace, FIRST_GENERATION)
 
     def _valid(self, address: Address, entry: CacheEntry, generation: int | None) -> CacheEntry | None:
         del address
-        return replace(entry, generation=generation or _FIRST_GENERATION)
+        return replace(entry, generation=generation or FIRST_GENERATION)
 
     def _keep(self, address: Address, entry: CacheEntry) -> bool:
         namespace = _namespace(address)
         if entry.generation < self._generation(namespace):
             return False
         # Remembered, so that a selection without a namespace finds it even after its last entry was purged.
-        self._generations.setdefault(namespace, _FIRST_GENERATION)
+        self._generations.setdefault(namespace, FIRST_GENERATION)
         self._values[address] = encode(entry)
         return True
 

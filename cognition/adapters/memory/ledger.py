@@ -21,6 +21,7 @@ from cognition.domain.ledger import (
     LookUpCounts,
     ReportLine,
     ReportQuery,
+    hour_of,
 )
 from cognition.errors import LedgerConflict
 
@@ -99,7 +100,7 @@ class MemoryLedger:
 
     def stats(self, tenant: str, window: timedelta, now: datetime) -> list[LayerStats]:
         """Return how each layer served during a window that ends now; its oldest hour is counted whole."""
-        since = (now - window).replace(minute=0, second=0, microsecond=0)
+        since = hour_of(now - window)
         layers: defaultdict[Layer, list[LookUpCounts]] = defaultdict(list)
         with self._lock:
             for key, counts in self._counts.items():

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from cognition.adapters.postgres.batch import as_array, rows_of, storable
 from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.tables import cache_namespace, llm_cache
-from cognition.domain.entry import Address, Selection
+from cognition.domain.entry import FIRST_GENERATION, Address, Selection
 
-_FIRST_GENERATION = "1"  # of a namespace that has no row yet
+_FIRST_GENERATION: sa.ColumnElement[int] = sa.literal_column(str(FIRST_GENERATION), sa.BigInteger)  # of a namespace that has no row yet
 _WRITTEN = (
     "tenant",
     "key",
@@ -43,9 +43,7 @@ def _held(
     generation = sa.select(cache_namespace.c.generation).where(
         cache_namespace.c.tenant == tenant, cache_namespace.c.namespace == namespace
     )
-    return sa.select(
-        payload.scalar_subquery(), sa.func.coalesce(generation.scalar_subquery(), sa.literal_column(_FIRST_GENERATION))
-    )
+    return sa.select(payload.scalar_subquery(), sa.func.coalesce(generation.scalar_subquery(), _FIRST_GENERATION))
 
 
 _asked = rows_of([llm_cache.c.tenant, llm_cache.c.namespace, llm_cache.c.key])
@@ -130,7 +128,7 @@ def raising(selection: Selection) -> sa.Executable:
             .values(
                 tenant=selection.tenant,
                 namespace=selection.namespace,
-                generation=sa.literal_column(_FIRST_GENERATION) + 1,
+                generation=_FIRST_GENERATION + 1,
             )
             .on_conflict_do_update(index_elements=[table.c.tenant, table.c.namespace], set_=following)
             .returning(table.c.namespace, table.c.generation)

@@ -11,9 +11,9 @@ from cognition.adapters.postgres import reports
 from cognition.adapters.postgres.batch import Row, bind, storable
 from cognition.adapters.postgres.connection import STORE, ping, transaction
 from cognition.adapters.postgres.ledger_statements import ADD_ACCESSES, ADD_COUNTS, ADD_ROWS, FIND_CONFLICT
-from cognition.adapters.postgres.rollups import hour_of, totals
+from cognition.adapters.postgres.rollups import totals
 from cognition.domain.entry import Address
-from cognition.domain.ledger import LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery
+from cognition.domain.ledger import LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery, hour_of
 from cognition.errors import LedgerConflict
 
 

@@ -30,9 +30,7 @@ _COLUMNS: Mapping[Dimension, sa.ColumnElement[Any]] = {
     "namespace": _row.namespace,
     "layer": _row.cache_layer,
     "status": _row.status,
-    "day": sa.func.to_char(
-        sa.func.timezone(sa.literal_column("'UTC'"), _row.created_at), sa.literal_column("'YYYY-MM-DD'")
-    ),
+    "day": sa.func.to_char(_utc, sa.literal_column("'YYYY-MM-DD'")),
 }
 
 # An adjustment corrects a sum; it is neither a call nor an attempt.
@@ -48,9 +46,7 @@ _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
     "cost_usd": sa.func.coalesce(sa.func.sum(_row.cost_usd), 0),
     "saved_usd": sa.func.coalesce(sa.func.sum(_row.saved_usd), 0),
     "unpriced": sa.func.count().filter(_is_attempt & _row.cost_usd.is_(None)),
-    "median_latency_ms": sa.func.coalesce(
-        sa.func.percentile_cont(0.5).within_group(_row.latency_ms).filter(_is_call), 0
-    ),
+    "median_latency_ms": sa.func.coalesce(_median, 0),
     "slowest_ms": sa.func.coalesce(sa.func.max(_row.latency_ms).filter(_is_call), 0),
 }
 

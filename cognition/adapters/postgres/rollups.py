@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from cognition.adapters.postgres.batch import Row
-from cognition.domain.ledger import CountKey, LedgerRow, LookUpCounts
+from cognition.domain.ledger import CountKey, LedgerRow, LookUpCounts, hour_of
 
 _ANSWERED = {"ok", "late"}
 _FAILED = {"failed_billed", "failed_free"}
@@ -51,11 +51,6 @@ def totals(counts: Mapping[CountKey, LookUpCounts], rows: Iterable[LedgerRow]) -
         _add(growth[row.tenant, hour_of(row.created_at), row.layer.value, row.namespace, row.requested_model], row)
     names = ("tenant", "hour", "layer", "namespace", "model")
     return [dict(zip(names, key, strict=True)) | asdict(total) for key, total in growth.items()]
-
-
-def hour_of(when: datetime) -> datetime:
-    """Return the start of the hour, of UTC: some zones are half an hour apart from others."""
-    return when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _add(total: _Total, row: LedgerRow) -> None:

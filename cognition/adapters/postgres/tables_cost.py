@@ -23,7 +23,7 @@ llm_cost_tracking = Table(
     "llm_cost_tracking",
     metadata,
     tenant(primary_key=True),
-    # Our own UUIDv5 over run ids, call index and request: writing the same attempt again conflicts here.
+    # Our own UUIDv5 over run ids, call and request: writing the same attempt again conflicts here.
     Column("call_key", UUID(as_uuid=True), primary_key=True),
     # Counts the first call as 1; 0 is a cache hit, which attempted nothing.
     Column("attempt", Integer, primary_key=True, autoincrement=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import timedelta
 from decimal import Decimal
 
@@ -34,7 +35,7 @@ def _answers(result: DemoResult) -> Table:
     title = f"What {result.model} said (first {_SHOWN_ANSWERS})"
     table = Table("text", "summary", "category", title=title, title_justify="left")
     for text, (summary, category) in list(zip(result.texts, result.answers, strict=True))[:_SHOWN_ANSWERS]:
-        table.add_row(text[:60] + "…", summary, category)
+        table.add_row(textwrap.shorten(text, 60, placeholder=" …"), summary, category)
     return table
 
 
@@ -78,5 +79,5 @@ def _notes(result: DemoResult) -> list[str]:
         )
     reasons = [f"{times} times {reason}" for one in result.passes for reason, times in one.not_stored.items()]
     if reasons:
-        notes.append(f"Answers that were not cached, because they were cut: {', '.join(reasons)}.")
+        notes.append(f"Answers that were not cached: {', '.join(reasons)}.")
     return notes
