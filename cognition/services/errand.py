@@ -12,7 +12,7 @@ from pydantic_ai.messages import ModelResponse
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
-from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Miss
+from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit
 from cognition.domain.pricing import FREE
 from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
@@ -73,13 +73,10 @@ class Errand:
 
     async def run(self) -> CacheEntry:
         """Return the answer as an entry, from the cache if somebody stored it meanwhile."""
-        peek = partial(self._parts.cache.peek, self._address, self._call.model, self._policies.cache)
-        found = await self._parts.in_thread(peek)
+        found = await self._parts.in_thread(partial(self._parts.cache.peek, self._address))
         if isinstance(found, Hit) and self._policies.cache.may_look_up and self._fits(found.entry):
             return found.entry
-        generation = (
-            found.entry.generation if isinstance(found, Hit) else found.generation if isinstance(found, Miss) else None
-        )
+        generation = found.entry.generation if isinstance(found, Hit) else found.generation
         # While no store can tell, the first is assumed; the answer is not kept if that proves wrong.
         return await self.ask_provider(generation or FIRST_GENERATION)
 

@@ -52,7 +52,7 @@ class LayeredCache:
         self._clock = clock
         self._emit = emit
 
-    def look_up(self, addresses: Sequence[Address], model: str, policy: CachePolicy) -> list[LookUp]:
+    def look_up(self, addresses: Sequence[Address], model: str, policy: CachePolicy) -> Sequence[LookUp]:
         """Return what each layer may answer, asking each at most once for all addresses.
 
         Args:
@@ -67,9 +67,19 @@ class LayeredCache:
             return [_BYPASS] * len(addresses)
         return self._look_up(addresses, model, policy)
 
-    def peek(self, address: Address, model: str, policy: CachePolicy) -> LookUp:
-        """Look one address up again without counting it, for a caller that waited for a lease meanwhile."""
-        return self._look_up([address], model, policy, count=False)[0]
+    def peek(self, address: Address) -> Hit | Miss:
+        """Look one address up again without counting it, for a caller that got the lease of another one.
+
+        The fastest layer that answers is enough: who gave the lease back had stored in all of them.
+        """
+        answer: Hit | Miss = _MISS
+        for guarded in (self._fast, self._durable):
+            found = self._ask(guarded, [address])
+            if found is not None:
+                answer = _answer(guarded.store.layer, found[0], answer, self._clock())
+            if isinstance(answer, Hit) or answer.generation is not None:
+                break
+        return answer
 
     def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
         """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
@@ -116,11 +126,9 @@ class LayeredCache:
         """
         return self._fast.store.forget(tenant, {}, addresses)
 
-    def _look_up(
-        self, addresses: Sequence[Address], model: str, policy: CachePolicy, *, count: bool = True
-    ) -> list[LookUp]:
+    def _look_up(self, addresses: Sequence[Address], model: str, policy: CachePolicy) -> Sequence[Hit | Miss]:
         now = self._clock()
-        answers: list[LookUp] = [_MISS] * len(addresses)
+        answers: list[Hit | Miss] = [_MISS] * len(addresses)
         left: Sequence[int] = range(len(addresses))
         for guarded in (self._fast, self._durable):
             layer = guarded.store.layer
@@ -130,10 +138,9 @@ class LayeredCache:
             for position, one in zip(left, found, strict=True):
                 answers[position] = _answer(layer, one, answers[position], now)
             missed = [position for position in left if not isinstance(answers[position], Hit)]
-            if count:
-                corrupt = sum(1 for one in found if one.corrupt)
-                first, hits = addresses[0], len(left) - len(missed)
-                self._emit(LookedUp(first.tenant, first.namespace, model, layer, hits, len(missed), corrupt))
+            corrupt = sum(1 for one in found if one.corrupt)
+            first, hits = addresses[0], len(left) - len(missed)
+            self._emit(LookedUp(first.tenant, first.namespace, model, layer, hits, len(missed), corrupt))
             left = missed
             if not left:
                 break
@@ -178,7 +185,7 @@ class LayeredCache:
         return guarded.breaker.call(partial(guarded.store.put, dated), None)
 
 
-def _answer(layer: Layer, found: Found, before: LookUp, now: datetime) -> LookUp:
+def _answer(layer: Layer, found: Found, before: Hit | Miss, now: datetime) -> Hit | Miss:
     """Return what one layer's find means, after what faster layers said."""
     if found.entry is not None and found.entry.is_fresh(now):
         return Hit(layer, found.entry)

@@ -227,7 +227,7 @@ def test_a_policy_may_forbid_to_look(layers: Layers, mode: str) -> None:
 def test_a_peek_is_not_counted(layers: Layers) -> None:
     """Whoever waited for another's answer has looked it up once already."""
     layers.store()
-    assert layer_of(layers.cache.peek(ADDRESS, MODEL, PLAIN)) is Layer.L1
+    assert layer_of(layers.cache.peek(ADDRESS)) is Layer.L1
     assert layers.counted() == []
 
 
