@@ -1,7 +1,8 @@
 """The engine: opened once, used from any thread, closed at exit.
 
 Two doors, one path: looking up happens in the caller's thread (a worker thread for async callers), everything a miss
-needs on the owner loop. The registry of open engines is the only state of the engine's at module level.
+needs on the owner loop. The registry of open engines is the only live object at module level in the engine; all
+else that is kept there are memoised values.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cognition.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
@@ -52,3 +54,16 @@ class Attribution:
 
 
 _NOBODY = Attribution()
+
+
+def attribution_of(given: object, around: Attribution | None = None) -> Attribution:
+    """Return who a call is booked to: what the call says, completed by the run around it.
+
+    Raises:
+        ConfigurationError: What the call says is no `Attribution`.
+    """
+    if given is None:
+        return around or _NOBODY
+    if not isinstance(given, Attribution):
+        raise ConfigurationError(f"The attribution is a {type(given).__name__}; pass Attribution(user=...).")
+    return given.with_defaults_from(around) if around else given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +24,9 @@ OutputT = TypeVar("OutputT", default=str)
 
 Prompt = str | Sequence[ModelMessage]
 
+# An address with "user:password@" before its host, with or without a scheme; paths may hold an @ too.
+_WITH_USER = re.compile(r"([^/]*//)?[^/]*@")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -35,6 +39,15 @@ class Credentials:
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a password in the address, which is shown where the key is not.
+
+        Raises:
+            ConfigurationError: The sentence says where it belongs.
+        """
+        if self.base_url and _WITH_USER.match(self.base_url):
+            raise ConfigurationError("The base_url holds a user or a password, and is shown; use api_key for secrets.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,8 @@ class CompletionRequest:
     output: OutputType = TEXT
     parameters: ModelRequestParameters | None = None
     credentials: Credentials = Credentials()
-    endpoint: str | None = None
+    # An address from the provider's own environment variable may hold a password.
+    endpoint: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what no provider could answer.
@@ -71,11 +85,7 @@ class CompletionRequest:
         Raises:
             ConfigurationError: The prompt is empty or of a wrong type, or the model's name lacks its provider.
         """
-        if isinstance(self.prompt, str):
-            if not self.prompt.strip():
-                raise ConfigurationError("The prompt is empty; pass a text or a list of pydantic-ai messages.")
-        else:
-            _check_messages(self.prompt)
+        check_prompt(self.prompt)
         provider, colon, name = self.model.partition(":")
         if not (provider and colon and name):
             raise ConfigurationError(

@@ -10,10 +10,11 @@ import pytest
 from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.usage import RequestUsage
 
-from cognition.domain.attribution import Attribution
-from cognition.domain.completion import Completion, CompletionRequest, Credentials
+from cognition.domain.attribution import Attribution, attribution_of
+from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, check_prompts
 from cognition.domain.entry import Layer
 from cognition.errors import ConfigurationError
+from cognition.events import RetryScheduled
 
 QUESTION = ModelRequest([UserPromptPart("q")])
 
@@ -21,18 +22,18 @@ QUESTION = ModelRequest([UserPromptPart("q")])
 @pytest.mark.parametrize(
     ("prompt", "sentence"),
     [
-        ("", "The prompt is empty; pass a text or a list of pydantic-ai messages."),
-        (" \n\t", "The prompt is empty; pass a text or a list of pydantic-ai messages."),
+        ("", "The prompt is empty; pass a text or pydantic-ai messages."),
+        (" \n\t", "The prompt is empty; pass a text or pydantic-ai messages."),
         ([], "The prompt is empty; pass a text or pydantic-ai messages."),
         (None, "The prompt is NoneType; pass a text or pydantic-ai messages."),
         (7, "The prompt is int; pass a text or pydantic-ai messages."),
         ({"role": "user"}, "The prompt is dict; pass a text or pydantic-ai messages."),
-        (["q"], "The prompt holds a str; pass a text or a list of pydantic-ai messages."),
-        ([{"role": "user"}], "The prompt holds a dict; pass a text or a list of pydantic-ai messages."),
-        (b"q", "The prompt holds a int; pass a text or a list of pydantic-ai messages."),
+        (["q"], "The prompt holds a str; pass a text or pydantic-ai messages."),
+        ([{"role": "user"}], "The prompt holds a dict; pass a text or pydantic-ai messages."),
+        (b"q", "The prompt is bytes; pass a text or pydantic-ai messages."),
         (
             [QUESTION, ModelResponse([TextPart("a")])],
-            "The last message of the prompt is the model's own; end the list with a ModelRequest.",
+            "The prompt ends with the model's own message; pass a text or pydantic-ai messages.",
         ),
     ],
 )
@@ -67,11 +68,40 @@ def test_a_request_is_read_as_messages() -> None:
     assert CompletionRequest(prompt="q", model="openai:ft:gpt:me").provider == "openai"
 
 
-def test_a_key_is_not_shown() -> None:
-    """Neither the credentials nor the request print it."""
+def test_no_secret_is_shown() -> None:
+    """Neither the credentials nor the request nor a call, which every event holds, print key or address of a server."""
     credentials = Credentials(api_key="sk-secret")
-    request = CompletionRequest(prompt="q", model="openai:gpt", credentials=credentials)
-    assert "sk-secret" not in f"{credentials!r} {request!r}"
+    request = CompletionRequest(
+        prompt="q", model="openai:gpt", credentials=credentials, endpoint="https://me:sk-secret@host/v1"
+    )
+    call = Call(request=request, attribution=Attribution(), request_id="r")
+    assert "sk-secret" not in f"{credentials!r} {request!r} {call!r} {RetryScheduled(call, 1, 0.5, 'E')!r}"
+
+
+@pytest.mark.parametrize("address", ["https://me:pw-secret@host/v1", "https://pw-secret@host", "me:pw-secret@host/v1"])
+def test_a_password_in_an_address_is_refused(address: str) -> None:
+    """The address is shown where the key is not; the sentence does not repeat it."""
+    with pytest.raises(ConfigurationError, match="use api_key for secrets") as caught:
+        Credentials(base_url=address)
+    assert "secret@" not in str(caught.value)
+
+
+def test_a_path_may_hold_an_at_sign() -> None:
+    """Only what stands before the host is a user."""
+    assert Credentials(base_url="https://host/models/a@1").base_url == "https://host/models/a@1"
+
+
+@pytest.mark.parametrize("prompts", ["abc", b"abc", 7, {"a"}, iter("a")], ids=type)
+def test_what_is_no_list_of_prompts_is_refused(prompts: object) -> None:
+    """Above all one text, whose letters would be asked one by one."""
+    with pytest.raises(ConfigurationError, match=r"^The prompts are one \w+; pass a list of prompts\.$"):
+        check_prompts(prompts)
+
+
+def test_an_attribution_that_is_none_is_refused() -> None:
+    """Before the provider is asked, not when the ledger is written."""
+    with pytest.raises(ConfigurationError, match=r"^The attribution is a str; pass Attribution\(user=...\)\.$"):
+        attribution_of("alice", Attribution(team="support"))
 
 
 def test_a_completion_reads_its_response() -> None:
