@@ -304,9 +304,9 @@ def test_no_thread_outlives_its_engine(make_rig: MakeRig) -> None:
     rig = make_rig(provider=OpenProvider())
     for _ in range(2):
         rig.engine.complete("Really?")
-    assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) - before
     rig.engine.close()
-    eventually(lambda: set(threading.enumerate()) <= before)
+    eventually(lambda: not set(threading.enumerate()) - before)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
