@@ -122,7 +122,7 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     Raises:
         ConfigurationError: A store cannot be used as configured; the sentence says what to change.
     """
-    return assemble(_open_stores(settings, clock), settings, clock, provider or ModelProvider())
+    return assemble(open_stores(settings, clock), settings, clock, provider or ModelProvider())
 
 
 def assemble(stores: Stores, settings: Settings, clock: Clock, provider: Provider) -> Machinery:
@@ -171,7 +171,17 @@ def database_of(settings: Settings) -> str:
     return ensure_running(settings.home).database_url
 
 
-def _open_stores(settings: Settings, clock: Clock) -> Stores:
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Return the stores that some settings ask for, PostgreSQL connected; Redis may be away, and L1 empty for a while.
+
+    Args:
+        settings: Where the stores are; embedded servers are started where a URL is not set.
+        clock: Returns the present time.
+
+    Raises:
+        ConfigurationError: A store cannot be used as configured; the sentence says what to change.
+        CacheUnavailable: PostgreSQL does not answer.
+    """
     database = connect(database_of(settings))
     try:
         check(database)

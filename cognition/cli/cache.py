@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from cognition.cli.hours import MOST_HOURS
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.runtime import Cognition
 
 cache_app = typer.Typer(help="Declare cached answers wrong, or tidy up.", no_args_is_help=True)
 
-Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1)]
+Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
 
 
 def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
@@ -41,7 +42,9 @@ def invalidate(
     namespace: Annotated[str | None, typer.Option(help="All answers of a namespace.")] = None,
     model: Annotated[str | None, typer.Option(help="All answers of a model, as provider:model.")] = None,
     tag: Annotated[str | None, typer.Option(help="All answers that carry a tag, such as team:support.")] = None,
-    older_than_hours: Annotated[float | None, typer.Option(help="All answers older than this.", min=0)] = None,
+    older_than_hours: Annotated[
+        float | None, typer.Option(help="All answers older than this.", min=0, max=MOST_HOURS)
+    ] = None,
     json_output: AsJson = False,
 ) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""

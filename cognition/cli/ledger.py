@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
+from cognition.cli.hours import MOST_HOURS
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.domain.ledger import Dimension, ReportLine
 from cognition.runtime import Cognition
@@ -16,7 +17,7 @@ _FIGURES = ("calls", "hits", "attempts", "input_tokens", "output_tokens", "cost_
 
 def report(
     by: Annotated[str, typer.Option(help="Dimensions, separated by commas.")] = "workflow,model",
-    hours: Annotated[float, typer.Option(help="How many hours back.", min=0)] = 24,
+    hours: Annotated[float, typer.Option(help="How many hours back.", min=0, max=MOST_HOURS)] = 24,
     flow_run: Annotated[str | None, typer.Option(help="Only one flow run and the subflows below it.")] = None,
     json_output: AsJson = False,
 ) -> None:
@@ -28,7 +29,9 @@ def report(
     if json_output:
         print_json([dict(line.group) | {name: getattr(line, name) for name in _FIGURES} for line in lines])
         return
-    print_table(f"The last {hours:g} hours", (*dimensions, *_FIGURES), [_row(line) for line in lines])
+    # Words, which a narrow terminal can put below each other.
+    columns = [name.replace("_", " ") for name in (*dimensions, *_FIGURES)]
+    print_table(f"The last {hours:g} hours", columns, [_row(line) for line in lines])
 
 
 def _row(line: ReportLine) -> list[object]:

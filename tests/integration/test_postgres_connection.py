@@ -50,6 +50,7 @@ def home() -> Generator[Path]:
         f"mysql://user:{PASSWORD}@host/db",
         f"postgresql+asyncpg://user:{PASSWORD}@host/db",
         f"user:{PASSWORD}@host",
+        f"postgresql://user:{PASSWORD}@host:port/db",
         "sqlite://",
         "",
     ],

@@ -77,7 +77,7 @@ def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_
     """
     try:
         address = sa.make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         # Its text quotes the URL and with it the password.
         raise _bad_url() from None
     if address.drivername not in _DRIVERS:

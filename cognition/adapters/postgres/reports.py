@@ -33,6 +33,12 @@ _COLUMNS: Mapping[Dimension, sa.ColumnElement[Any]] = {
     "day": sa.func.to_char(_utc, sa.literal_column("'YYYY-MM-DD'")),
 }
 
+
+def _whole(total: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return a sum of whole numbers as one; PostgreSQL makes decimals of sums of `bigint`."""
+    return sa.cast(total, sa.BigInteger)
+
+
 # An adjustment corrects a sum; it is neither a call nor an attempt.
 _is_call = _row.status != "adjustment"
 _is_attempt = _is_call & ~_row.cache_hit
@@ -41,8 +47,8 @@ _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
     "calls": sa.func.count(_row.call_key.distinct()).filter(_is_call),
     "hits": sa.func.count(_row.call_key.distinct()).filter(_row.cache_hit),
     "attempts": sa.func.count().filter(_is_attempt),
-    "input_tokens": sa.func.coalesce(sa.func.sum(_row.prompt_tokens).filter(_is_attempt), 0),
-    "output_tokens": sa.func.coalesce(sa.func.sum(_row.completion_tokens).filter(_is_attempt), 0),
+    "input_tokens": _whole(sa.func.coalesce(sa.func.sum(_row.prompt_tokens).filter(_is_attempt), 0)),
+    "output_tokens": _whole(sa.func.coalesce(sa.func.sum(_row.completion_tokens).filter(_is_attempt), 0)),
     "cost_usd": sa.func.coalesce(sa.func.sum(_row.cost_usd), 0),
     "saved_usd": sa.func.coalesce(sa.func.sum(_row.saved_usd), 0),
     "unpriced": sa.func.count().filter(_is_attempt & _row.cost_usd.is_(None)),
@@ -76,9 +82,10 @@ def report(engine: sa.Engine, query: ReportQuery) -> list[ReportLine]:
 def stats(engine: sa.Engine, tenant: str, since: datetime, until: datetime) -> list[LayerStats]:
     """Return how each cache layer served from one hour to another, both included; fastest layer first."""
     table = llm_cache_stats
-    names = ("hits", "misses", "corrupt", "stores", "saved_usd")
+    counts = ("hits", "misses", "corrupt", "stores")
+    totals = (*(_whole(sa.func.sum(table.c[name])) for name in counts), sa.func.sum(table.c.saved_usd))
     statement = (
-        sa.select(table.c.layer, *(sa.func.sum(table.c[name]) for name in names))
+        sa.select(table.c.layer, *totals)
         .where(
             table.c.tenant == tenant,
             table.c.hour >= since,
@@ -90,6 +97,7 @@ def stats(engine: sa.Engine, tenant: str, since: datetime, until: datetime) -> l
     )
     with connected(engine) as connection:
         rows = connection.execute(statement).all()
+    names = (*counts, "saved_usd")
     return [LayerStats(layer=Layer(layer), **dict(zip(names, sums, strict=True))) for layer, *sums in rows]
 
 
