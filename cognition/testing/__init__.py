@@ -1,4 +1,4 @@
-"""What tests of code that uses the engine need: a fake provider that can be told to misbehave, and stores in memory.
+"""What tests of code that uses the engine need: a fake provider that misbehaves when told to, stores, servers.
 
 The contracts that adapters must keep are in `cognition.testing.contracts`, which needs pytest and hypothesis.
 """
@@ -13,6 +13,7 @@ from cognition.adapters.memory import (
 from cognition.testing.clock import FakeClock
 from cognition.testing.fake_openai import FakeOpenAI
 from cognition.testing.fake_script import CutConnection, Fault, Hang, MalformedJson, ReceivedCall, Reply, Step, Usage
+from cognition.testing.servers import temporary_home, temporary_servers
 
 __all__ = [
     "CutConnection",
@@ -30,4 +31,6 @@ __all__ = [
     "ScriptedProvider",
     "Step",
     "Usage",
+    "temporary_home",
+    "temporary_servers",
 ]
