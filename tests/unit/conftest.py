@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.memory_engine import Rig
+from tests.unit.memory_engine import OpenProvider, Rig
 
 MakeRig = Callable[..., Rig]
 
@@ -31,3 +31,9 @@ def make_rig(monkeypatch: pytest.MonkeyPatch) -> Generator[MakeRig]:
 def rig(make_rig: MakeRig) -> Rig:
     """Return an engine whose provider answers from a script."""
     return make_rig()
+
+
+@pytest.fixture
+def open_rig(make_rig: MakeRig) -> Rig:
+    """Return an engine whose provider answers every prompt at once."""
+    return make_rig(provider=OpenProvider())

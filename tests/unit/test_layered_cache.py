@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -45,7 +45,7 @@ class Layers:
         """Keep an answer."""
         return self.cache.store(address, an_entry(address, text, generation=generation), policy)
 
-    def look_up(self, *addresses: Address, policy: CachePolicy = PLAIN) -> list[LookUp]:
+    def look_up(self, *addresses: Address, policy: CachePolicy = PLAIN) -> Sequence[LookUp]:
         """Look up, by default the one answer."""
         return self.cache.look_up(addresses or [ADDRESS], MODEL, policy)
 
