@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from prefect.blocks.core import Block
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator
 from typing_extensions import Unpack
 
 from cognition import Cognition, Completion, Credentials, Settings
@@ -22,10 +21,11 @@ from cognition_blocks.config import LLMConfig
 from cognition_blocks.llm_reference import SLUG
 from cognition_blocks.pages import DOCUMENTATION, LOGO
 from cognition_blocks.store import CognitionStore, environment_settings
-from cognition_blocks.task import LLMTaskDecorator
+from cognition_blocks.strict_block import StrictBlock
+from cognition_blocks.task import LLMTaskDecorator, task_decorator
 
 
-class CachedLLM(Block):
+class CachedLLM(StrictBlock):
     """A language model whose answers are cached and whose calls are booked to the flow run that makes them."""
 
     _block_type_name: ClassVar[str | None] = "Cached LLM"
@@ -82,7 +82,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         default_factory=dict[str, Any],
         validation_alias=AliasChoices("more_settings", "settings"),
         title="More model settings",
-        description="Further settings as pydantic-ai names them, such as top_p or seed; shown in clear, so no secrets.",
+        description="As pydantic-ai names them, such as top_p, seed or extra_headers; shown in clear, so no secrets.",
     )
     namespace: str = Field(
         default="default",
@@ -119,6 +119,18 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         description="Where answers and costs are kept; empty takes the worker's COGNITION_ variables.",
     )
 
+    @field_validator("store", mode="before")
+    @classmethod
+    def load_store(cls, value: object) -> object:
+        """Make a store of the data of a nested document as Prefect does of a document of its own."""
+        return CognitionStore.model_validate(value) if isinstance(value, dict) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def check_base_url(cls, value: str | None) -> str | None:
+        """Refuse an address that holds a password, before it is saved or shown."""
+        return Credentials(base_url=value).base_url
+
     def to_settings(self) -> Settings:
         """Return what the engine behind this block is opened with."""
         return environment_settings() if self.store is None else self.store.to_settings()
@@ -154,31 +166,37 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         Raises:
             CognitionError: See `cognition.Cognition.complete`.
         """
-        with booked(self, options) as (engine, call):
+        engine, options = self.engine, self.to_config().completing(options)
+        with booked(engine, options) as call:
             return engine.complete(prompt, **call)
 
     async def acomplete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt without blocking the event loop; see `complete`."""
-        with booked(self, options) as (engine, call):
+        engine, options = self.engine, self.to_config().completing(options)
+        with booked(engine, options) as call:
             return await engine.acomplete(prompt, **call)
 
     def complete_many(
         self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
     ) -> list[Completion[OutputT]]:
         """Answer many prompts in their order, with one look-up a layer for all; see `complete`."""
-        with booked(self, options) as (engine, call):
+        engine, options = self.engine, self.to_config().completing(options)
+        with booked(engine, options) as call:
             return engine.complete_many(prompts, **call)
 
     async def acomplete_many(
         self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[OutputT]]
     ) -> list[Completion[OutputT]]:
         """Answer many prompts without blocking the event loop; see `complete_many`."""
-        with booked(self, options) as (engine, call):
+        engine, options = self.engine, self.to_config().completing(options)
+        with booked(engine, options) as call:
             return await engine.acomplete_many(prompts, **call)
 
     def warm(self, prompts: Sequence[Prompt], **options: Unpack[CallOptions[Any]]) -> int:
         """Ask for the answers that are not cached yet; return how many those were."""
-        return sum(done.layer is Layer.PROVIDER for done in self.complete_many(prompts, **options))
+        engine, options = self.engine, self.to_config().completing(options)
+        with booked(engine, options) as call:
+            return engine.cache.warm(prompts, **call)
 
     def request(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> CompletionRequest:
         """Return the request that `complete` would make of the same arguments, for `invalidate(request=...)`."""
@@ -215,7 +233,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     @property
     def task(self) -> LLMTaskDecorator:
         """`llm_task` for this block: `@llm.task` or `@llm.task(output=Triage)`."""
-        return LLMTaskDecorator(self)
+        return task_decorator(self)
 
 
 def _given(**values: Any) -> dict[str, Any]:

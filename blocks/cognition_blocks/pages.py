@@ -2,6 +2,8 @@
 
 from pydantic import HttpUrl
 
+# This project has no public address yet: hence Prefect's page about blocks, and of its pictures for blocks the one of a
+# call to another server. The others are a vendor's brand or mean files and secrets.
 DOCUMENTATION = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 LOGO = HttpUrl(
     "https://raw.githubusercontent.com/PrefectHQ/prefect/"

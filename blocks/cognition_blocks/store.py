@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import ClassVar
 
-from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, SecretStr
 
 from cognition import Settings
 from cognition_blocks.pages import DOCUMENTATION, LOGO
+from cognition_blocks.strict_block import StrictBlock
 
 
-class CognitionStore(Block):
+class CognitionStore(StrictBlock):
     """Where cached answers and the cost ledger are kept; empty means the embedded servers of this machine."""
 
     _block_type_name: ClassVar[str | None] = "Cognition Store"

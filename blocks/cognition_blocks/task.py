@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from functools import partial, wraps
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 from weakref import WeakSet
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import TaskOptions
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import Unpack
 
 from cognition import CachePolicy, Completion
 from cognition.domain.cache_policy import CacheMode
-from cognition.domain.completion import Prompt
+from cognition.domain.completion import Prompt, check_prompt
 from cognition.errors import CognitionError, ConfigurationError
 from cognition_blocks.llm_reference import LLM, resolve
 
@@ -77,22 +76,10 @@ class PromptTask:
         """Return what the prompt function returned.
 
         Raises:
-            ConfigurationError: It is neither a text nor messages.
+            ConfigurationError: It is neither a text nor messages; the sentence names the function.
         """
-        if isinstance(value, str):
-            return value
-        if isinstance(value, list):
-            items = cast("list[object]", value)
-            strangers = [type(item).__name__ for item in items if not isinstance(item, ModelRequest | ModelResponse)]
-            if items and not strangers:
-                return cast("list[ModelMessage]", items)
-            found = f"a list that holds a {strangers[0]}" if strangers else "an empty list"
-        else:
-            found = "None" if value is None else f"a value of type {type(value).__name__}"
-        raise ConfigurationError(
-            f"The prompt function {self.function!r} returned {found}; "
-            "let it return a text or a list of pydantic-ai messages."
-        )
+        check_prompt(value, f"The prompt that {self.function!r} returned")
+        return cast("Prompt", value)
 
     def result_of(self, completion: Completion[Any]) -> Any:
         """Return what the task returns."""
@@ -121,15 +108,8 @@ def retry_condition(task: Task[..., Any], task_run: TaskRun, state: State[Any]) 
     return not isinstance(state.data, CognitionError) or state.data.retryable
 
 
-@dataclass(frozen=True, slots=True)
-class LLMTaskDecorator:
-    """Turns a function that returns a prompt into a Prefect task that returns the answer.
-
-    Attributes:
-        llm: The LLM of tasks that name none.
-    """
-
-    llm: LLM | str | None = field(default=None, repr=False)
+class LLMTaskDecorator(Protocol):
+    """The type of `llm_task`: what the task returns follows from `output` and `returns`."""
 
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, Prompt]], /) -> Task[P, Coroutine[Any, Any, str]]: ...
@@ -172,34 +152,74 @@ class LLMTaskDecorator:
         self, fn: None = None, /, *, output: Any, returns: Literal["completion"], **options: Unpack[LLMTaskOptions]
     ) -> TaskMaker[Completion[Any]]: ...
 
-    def __call__(
-        self, fn: Callable[..., Any] | None = None, /, *, output: Any = str, returns: Returns = "output", **options: Any
-    ) -> Any:
-        """Decorate a prompt function, `@llm_task` or `@llm_task(llm="support", output=Triage)`.
 
-        The task is an ordinary Prefect task: `submit`, `map`, `with_options`, retries, any task runner. Its answers
-        come from the engine's cache, so Prefect's own cache and result persistence are off unless they are asked for.
-
-        Args:
-            fn: A sync or async function that returns a text or a list of pydantic-ai messages.
-            output: The type of the answer: `str`, a pydantic model, dataclass, TypedDict, Literal or a list of them.
-            returns: Whether the task returns the output or the whole `Completion`.
-            **options: See `LLMTaskOptions`; the task's `tags` also stand in the ledger and mark cached answers.
-        """
-        own = {name: options.pop(name) for name in _OWN_OPTIONS if name in options}
-        llm = own.pop("llm", self.llm)
-        call = {"output": output, **{name: value for name, value in own.items() if value is not None}}
-
-        def make(function: Callable[..., Any]) -> Task[..., Any]:
-            name = getattr(function, "__qualname__", repr(function))
-            plan = PromptTask(function=name, llm=llm, returns=returns, call=call)
-            _plans.add(plan)
-            return Task(fn=_wrap(function, plan), **{**_task_defaults(options), **options})
-
-        return make if fn is None else make(fn)
+_OWN_OPTIONS = [name for name in LLMTaskOptions.__annotations__ if name not in TaskOptions.__annotations__]
 
 
-llm_task: Final = LLMTaskDecorator()
+def _decorator(function: Callable[..., Any]) -> LLMTaskDecorator:
+    """Give a function the overloads of `LLMTaskDecorator`, and to readers at run time every option of ours by name."""
+    signature = inspect.signature(function)
+    *named, task_options = signature.parameters.values()
+    unnamed = [name for name in _OWN_OPTIONS if name not in signature.parameters]
+    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in unnamed]
+    vars(function)["__signature__"] = signature.replace(parameters=[*named, *own, task_options])
+    return cast("LLMTaskDecorator", function)
+
+
+@_decorator
+def llm_task(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    llm: LLM | str | None = None,
+    output: Any = str,
+    returns: Returns = "output",
+    tags: Iterable[str] = (),
+    **task_options: Any,
+) -> Any:
+    """Make a Prefect task of a prompt function, `@llm_task` or `@llm_task(llm="support", output=Triage)`.
+
+    The task is an ordinary Prefect task: `submit`, `map`, `with_options`, retries, any task runner. Its answers come
+    from the engine's cache, so Prefect's own cache and result persistence are off unless they are asked for.
+
+    Args:
+        fn: A sync or async function that returns a text or a list of pydantic-ai messages.
+        llm: A `CachedLLM`, the name of its document, or None for the model of the environment (`COGNITION_MODEL`).
+        output: The type of the answer: `str`, a pydantic model, dataclass, TypedDict, Literal or a list of them.
+        returns: "output", or "completion" for the whole `Completion`.
+        tags: Tags of the task; they also stand in the ledger and mark cached answers.
+        **task_options: What the LLM is told, `namespace`, `cache`, `instructions` and `settings`, see `LLMTaskOptions`;
+            the rest are options of Prefect's `@task`, such as `retries`.
+
+    Raises:
+        ConfigurationError: What is decorated is no function, or `returns` is unknown.
+    """
+    if returns not in get_args(Returns):
+        raise ConfigurationError(f"llm_task returns 'output' or 'completion', not {returns!r}; write one of these.")
+    told = {name: task_options.pop(name) for name in _OWN_OPTIONS if name in task_options}
+    call = {"output": output, **{name: value for name, value in told.items() if value is not None}}
+
+    def make(function: object) -> Task[..., Any]:
+        if not callable(function):
+            raise ConfigurationError(_no_function(function))
+        name = getattr(function, "__qualname__", repr(function))
+        plan = PromptTask(function=name, llm=llm, returns=returns, call=call)
+        _plans.add(plan)
+        return Task(fn=_wrap(function, plan), tags=tags, **{**_task_defaults(task_options), **task_options})
+
+    return make if fn is None else make(fn)
+
+
+def _no_function(found: object) -> str:
+    """Return the sentence about what was decorated instead of a function; no block's text, for it names its server."""
+    meant = repr(found) if isinstance(found, str) else "..."
+    return f"llm_task decorates a function and was given a {type(found).__name__}; write llm_task(llm={meant})."
+
+
+def task_decorator(llm: LLM) -> LLMTaskDecorator:
+    """Return `llm_task` with an LLM that is meant by default."""
+    return cast("LLMTaskDecorator", partial(cast("Any", llm_task), llm=llm))
+
 
 # Only to find the ledgers of a flow whose calls are made by other processes.
 _plans: WeakSet[PromptTask] = WeakSet()
@@ -209,9 +229,6 @@ def declared_llms() -> list[LLM | str | None]:
     """Return the LLMs that the tasks of this process mean, each once."""
     meant = [plan.llm for plan in list(_plans)]
     return list({llm if isinstance(llm, str) else id(llm): llm for llm in meant}.values())
-
-
-_OWN_OPTIONS = LLMTaskOptions.__annotations__.keys() - TaskOptions.__annotations__.keys()
 
 
 def _task_defaults(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 import re
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, get_client
 from prefect.blocks.core import Block
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from pydantic import BaseModel
 from pydantic_ai import Agent
 
 from cognition.domain.entry import Layer
-from cognition.errors import CognitionError, OnlyCachedMiss
+from cognition.errors import CognitionError, ConfigurationError, OnlyCachedMiss
 from cognition.testing import FakeOpenAI, Reply
 from cognition_blocks import CachedLLM, CognitionStore
 
@@ -155,6 +157,39 @@ def test_an_agents_tools_are_part_of_the_question(llm: CachedLLM, provider: Fake
 
     assert 2 == provider.count
     assert ["weather"] == [tool["function"]["name"] for tool in provider.calls[1].body["tools"]]
+
+
+@pytest.mark.parametrize(
+    ("door", "options", "sentence"),
+    [
+        ("complete_many", {}, "pass a list of prompts"),
+        ("warm", {}, "pass a list of prompts"),
+        ("complete", {"attribution": "alice"}, "The attribution is a str"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
+    llm: CachedLLM, provider: FakeOpenAI, door: str, options: dict[str, Any], sentence: str
+) -> None:
+    """One sentence, and no bill."""
+    with pytest.raises(ConfigurationError, match=sentence):
+        getattr(llm, door)("Hello", **options)
+
+    assert 0 == provider.count
+
+
+def test_a_document_of_a_newer_version_is_loaded(llm: CachedLLM) -> None:
+    """It has fields that this version does not know, in its store too, and still answers."""
+    saved = cast("UUID", llm.save("newer", overwrite=True))
+    with get_client(sync_client=True) as client:
+        document = client.read_block_document(saved, include_secrets=True)
+        store = document.data["store"] | {"zone": "eu"}
+        newer = BlockDocumentUpdate(block_schema_id=document.block_schema_id, data={"store": store, "fallbacks": []})
+        client.update_block_document(document.id, newer)
+
+    loaded = cast("CachedLLM", CachedLLM.load("newer"))
+
+    assert llm.to_config() == loaded.to_config()
+    assert llm.to_settings() == loaded.to_settings()
 
 
 def test_a_block_without_a_model_says_what_to_write(store: CognitionStore) -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prefect import flow, task
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from cognition import Completion
 from cognition.errors import ConfigurationError, QuotaExhausted, RateLimited
 from cognition.testing import FakeOpenAI, Fault, Reply
 from cognition_blocks import CachedLLM, llm_task
+from cognition_blocks.llm_reference import DOCUMENT_LIFE_SECONDS, resolve
 from cognition_blocks.store import environment_settings
 
 
@@ -169,6 +170,16 @@ def test_a_document_is_named(llm: CachedLLM) -> None:
     assert asyncio.run(once())
 
 
+def test_a_changed_document_is_noticed(llm: CachedLLM) -> None:
+    """A new key reaches workers that run on, once a minute; until then the document is not read again."""
+    llm.save("changing", overwrite=True)
+    first = resolve("changing", clock=lambda: 0.0)
+    llm.model_copy(update={"api_key": SecretStr("sk-new")}).save("changing", overwrite=True)
+
+    assert first is resolve("changing", clock=lambda: DOCUMENT_LIFE_SECONDS - 1)
+    assert SecretStr("sk-new") == cast("CachedLLM", resolve("changing", clock=lambda: DOCUMENT_LIFE_SECONDS)).api_key
+
+
 def test_nothing_is_named(llm: CachedLLM, provider: FakeOpenAI, environment: pytest.MonkeyPatch) -> None:
     """A bare `@llm_task` takes model, key and stores from the environment."""
     store, api_key = llm.store, llm.api_key
@@ -239,7 +250,7 @@ def test_a_prompt_function_that_returns_none_fails_with_one_sentence(llm: Cached
     def once() -> str:
         return forgetful("circuits")
 
-    with pytest.raises(ConfigurationError, match=r"forgetful.*returned None"):
+    with pytest.raises(ConfigurationError, match=r"forgetful.* returned is NoneType"):
         once()
     assert 0 == provider.count
 

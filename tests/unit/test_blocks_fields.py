@@ -11,6 +11,7 @@ from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import SecretStr
 
 from cognition import CachePolicy, Credentials, ResiliencePolicy
+from cognition.errors import ConfigurationError
 from cognition_blocks import CachedLLM, CognitionStore
 
 SECRET = "sk-do-not-show-me"  # noqa: S105 - no secret of anybody
@@ -40,6 +41,35 @@ def test_model_and_settings_may_be_given_by_their_short_names() -> None:
 
     assert ("openai:gpt-5-mini", {"seed": 1}) == (llm.model_name, llm.more_settings)
     assert callable(llm.model)
+
+
+@pytest.mark.parametrize(("block", "wrong"), [(CachedLLM, "modle_name"), (CognitionStore, "databse_url")])
+def test_a_misspelt_field_is_refused(block: type[Block], wrong: str) -> None:
+    """Prefect would keep it, and the environment's model or servers would be used in silence."""
+    with pytest.raises(ConfigurationError, match=f"^{block.__name__} has no field {wrong}; it has ") as raised:
+        block(**{wrong: "x"})
+
+    assert all(name in str(raised.value) for name in block.model_fields)
+
+
+def test_what_a_newer_version_saved_is_read() -> None:
+    """Prefect loads documents by `model_validate`; fields that are not known yet are left out, in the store too."""
+    document: dict[str, Any] = {"namespace": "n", "fallbacks": [], "store": {"tenant": "t", "zone": "eu"}}
+
+    assert CachedLLM(namespace="n", store=CognitionStore(tenant="t")) == CachedLLM.model_validate(document)
+
+
+def test_a_block_may_be_made_of_its_own_dump() -> None:
+    """Prefect adds the block's type to it."""
+    block = CachedLLM(namespace="n", store=CognitionStore(tenant="t"))
+
+    assert block.to_config() == CachedLLM(**block.model_dump()).to_config()
+
+
+def test_a_password_in_the_base_url_is_refused() -> None:
+    """The field is shown in clear, unlike the key."""
+    with pytest.raises(ConfigurationError, match="use api_key for secrets"):
+        CachedLLM(base_url="https://me:pw@host/v1")
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -11,14 +11,15 @@ from prefect import Task
 from prefect.cache_policies import INPUTS, NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
+from pydantic import SecretStr
 from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
 
 from cognition import Cognition, Completion
 from cognition.domain.completion import Prompt
 from cognition.domain.entry import Layer
 from cognition.errors import ConfigurationError, QuotaExhausted, RateLimited
-from cognition_blocks import llm_task, retry_condition
-from cognition_blocks.task import LLMTaskDecorator
+from cognition_blocks import CachedLLM, llm_task, retry_condition
+from cognition_blocks.task import task_decorator
 
 
 class Echo:
@@ -171,29 +172,41 @@ def test_messages_are_a_prompt(echo: Echo) -> None:
     assert messages == echo.told[0]["prompt"]
 
 
-@pytest.mark.parametrize(
-    ("returned", "named"),
-    [
-        (None, "None"),
-        (7, "a value of type int"),
-        ([], "an empty list"),
-        (["text"], "a list that holds a str"),
-        ({"role": "user"}, "a value of type dict"),
-        (("text",), "a value of type tuple"),
-    ],
-)
-def test_a_prompt_function_that_returns_no_prompt_is_named(echo: Echo, returned: object, named: str) -> None:
-    """One sentence says which function returned what."""
+@pytest.mark.parametrize("returned", [None, 7, [], ["text"], {"role": "user"}], ids=repr)
+def test_a_prompt_function_that_returns_no_prompt_is_named(echo: Echo, returned: object) -> None:
+    """The rules are the request's; the sentence says which function broke them, before anything is asked."""
 
     def broken() -> str:
         return cast("str", returned)
 
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError, match=r"^The prompt that '.*broken' returned .*; pass a text or"):
         llm_task(llm=echo)(broken).fn()
 
-    assert f"returned {named}; let it return a text" in str(raised.value)
-    assert "broken" in str(raised.value)
     assert [] == echo.told
+
+
+def test_a_name_in_place_of_the_function_is_refused() -> None:
+    """The sentence is what to write."""
+    with pytest.raises(ConfigurationError, match=r"given a str; write llm_task\(llm='support'\)\.$"):
+        cast("Any", llm_task)("support")
+
+
+def test_an_unknown_kind_of_result_is_refused() -> None:
+    """When the task is made, not when it runs."""
+    with pytest.raises(ConfigurationError, match="returns 'output' or 'completion', not 'x'"):
+        cast("Any", llm_task)(returns="x")
+
+
+def test_readers_see_every_option() -> None:
+    """`help(llm_task)` and editors that run the code show names, defaults and a text."""
+    parameters = inspect.signature(llm_task).parameters
+
+    shown = {name: parameter.default for name, parameter in parameters.items() if name != "task_options"}
+    unset = dict.fromkeys(["fn", "llm", "namespace", "cache", "instructions", "settings"])
+    assert {**unset, "output": str, "returns": "output", "tags": ()} == shown
+    assert inspect.Parameter.VAR_KEYWORD is parameters["task_options"].kind
+    assert "llm_task" == getattr(llm_task, "__name__", None)
+    assert "prompt function" in (inspect.getdoc(llm_task) or "")
 
 
 @pytest.mark.parametrize(
@@ -218,8 +231,21 @@ def test_the_retry_condition_is_a_plain_function() -> None:
 
 
 def test_no_secret_shows_in_the_decorator() -> None:
-    """An LLM given to the decorator is not part of its text."""
-    assert "LLMTaskDecorator()" == repr(LLMTaskDecorator(Echo()))
+    """A block's own decorator shows the block, whose key is masked."""
+    assert "sk-secret" not in repr(CachedLLM(api_key=SecretStr("sk-secret")).task)
+
+
+def test_the_blocks_own_decorator_asks_the_block(echo: Echo) -> None:
+    """Unless the task names another."""
+
+    def greet() -> str:
+        return "Hello"
+
+    decorator = task_decorator(echo)
+    assert "Hello" == decorator(greet).fn()
+    other = Echo()
+    assert "Hello" == decorator(llm=other)(greet).fn()
+    assert (1, 1) == (len(echo.told), len(other.told))
 
 
 def ask_politely() -> str:
