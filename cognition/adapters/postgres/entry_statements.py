@@ -16,7 +16,8 @@ from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.tables import cache_namespace, llm_cache
 from cognition.domain.entry import FIRST_GENERATION, Address, Selection
 
-_FIRST_GENERATION: sa.ColumnElement[int] = sa.literal_column(str(FIRST_GENERATION), sa.BigInteger)  # of a namespace that has no row yet
+# Of a namespace that has no row yet.
+_FIRST_GENERATION: sa.ColumnElement[int] = sa.literal_column(str(FIRST_GENERATION), sa.BigInteger)
 _WRITTEN = (
     "tenant",
     "key",
