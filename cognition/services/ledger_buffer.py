@@ -176,6 +176,8 @@ class LedgerBuffer:
                 _add(self._waiting.counts[key], counts)
             if len(self._waiting.rows) > _MOST_ROWS:
                 dropped = len(self._waiting.rows) - _MOST_ROWS
+                # The oldest hits first: attempts were paid for.
+                self._waiting.rows.sort(key=lambda row: not row.cache_hit)
                 del self._waiting.rows[:dropped]
             self._schedule()
         if dropped:

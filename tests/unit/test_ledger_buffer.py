@@ -209,6 +209,19 @@ def test_memory_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.ledger.rows == rows[2:]
 
 
+def test_hits_are_given_up_before_attempts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts were paid for; a hit only saved something."""
+    monkeypatch.setattr("cognition.services.ledger_buffer._MOST_ROWS", 1)
+    desk.ledger.down = True
+    paid, hit = a_row(), a_row(layer=Layer.L1, status="cache_hit")
+    desk.buffer.note([paid, hit])
+    desk.buffer.flush()
+    desk.ledger.down = False
+    desk.breaker.forget()
+    desk.buffer.flush()
+    assert desk.ledger.rows == [paid]
+
+
 def test_closing_writes_what_waits(desk: Desk) -> None:
     """And leaves no timer behind."""
     desk.hit()
