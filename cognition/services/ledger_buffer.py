@@ -32,6 +32,7 @@ class _Waiting:
     rows: list[LedgerRow] = field(default_factory=list[LedgerRow])
     hits: list[tuple[Answered, datetime]] = field(default_factory=list[tuple[Answered, datetime]])
     counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
+    accesses: dict[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.hits)
@@ -160,13 +161,14 @@ class LedgerBuffer:
 
     def _write_parts(self, batch: LedgerBatch) -> bool:
         """Write the rows that can be written; look-up counts go last, so that nothing is counted twice on the way."""
+        if batch.rows and (batch.counts or batch.accesses):
+            return self._write(LedgerBatch(rows=batch.rows)) and self._write(replace(batch, rows=()))
         if len(batch.rows) > 1:
             middle = len(batch.rows) // 2
-            first, rest = LedgerBatch(rows=batch.rows[:middle]), replace(batch, rows=batch.rows[middle:])
-            return self._write(first) and self._write(rest)
+            parts = (batch.rows[:middle], batch.rows[middle:])
+            return all(self._write(LedgerBatch(rows=rows)) for rows in parts)
         _log.exception("%s cannot be written and is given up.", "A ledger row" if batch.rows else "A look-up count")
-        counted = bool(batch.counts or batch.accesses)
-        return self._write(replace(batch, rows=())) if batch.rows and counted else True
+        return True
 
     def _put_back(self, batch: LedgerBatch) -> None:
         dropped = 0
@@ -174,6 +176,8 @@ class LedgerBuffer:
             self._waiting.rows[:0] = batch.rows
             for key, counts in batch.counts.items():
                 _add(self._waiting.counts[key], counts)
+            for address, (times, when) in batch.accesses.items():
+                _access(self._waiting.accesses, address, times, when)
             if len(self._waiting.rows) > _MOST_ROWS:
                 dropped = len(self._waiting.rows) - _MOST_ROWS
                 # The oldest hits first: attempts were paid for.
@@ -185,16 +189,14 @@ class LedgerBuffer:
 
 
 def _batch_of(waiting: _Waiting) -> LedgerBatch:
-    accesses: dict[Address, tuple[int, datetime]] = {}
     rows = list(waiting.rows)
     for answered, when in waiting.hits:
         row = _hit_row(answered, when)
         rows.append(row)
         key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))
         waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
-        times, _ = accesses.get(answered.address, (0, when))
-        accesses[answered.address] = (times + 1, when)
-    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=accesses)
+        _access(waiting.accesses, answered.address, 1, when)
+    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses)
 
 
 def _hit_row(answered: Answered, when: datetime) -> LedgerRow:
@@ -224,3 +226,8 @@ def _add(total: LookUpCounts, more: LookUpCounts) -> None:
     total.corrupt += more.corrupt
     total.stores += more.stores
     total.saved_usd += more.saved_usd
+
+
+def _access(total: dict[Address, tuple[int, datetime]], address: Address, times: int, when: datetime) -> None:
+    before, last = total.get(address, (0, when))
+    total[address] = (before + times, max(last, when))

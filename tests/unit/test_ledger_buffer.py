@@ -1,266 +1,424 @@
-"""Rows of hits and look-up counts wait in memory; money is written at once; nothing is lost on the way."""
+"""The ledger buffer loses no money: what cannot be written waits, in order, and what is given up is said."""
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from cognition import Attribution
 from cognition.adapters.memory import MemoryLedger
+from cognition.domain.attribution import Attribution
 from cognition.domain.completion import Call, Completion, CompletionRequest
 from cognition.domain.entry import Layer
-from cognition.domain.ledger import LayerStats, LedgerBatch, LedgerRow
+from cognition.domain.fingerprint import address_of
+from cognition.domain.ledger import LedgerBatch, LedgerRow
 from cognition.errors import CacheUnavailable
 from cognition.events import Answered, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
 from cognition.resilience.store_breaker import StoreBreaker
+from cognition.services import ledger_buffer
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.testing.clock import FakeClock
-from cognition.testing.contracts.samples import MODEL, a_row, an_address, an_answer
+from cognition.testing.contracts.samples import MODEL, a_row, an_answer
 
-ADDRESS = an_address()
+TENANT, NAMESPACE = "acme", "support"
+SAVED = Decimal("0.0004")
 
 
-class FragileLedger(MemoryLedger):
-    """A ledger that can be down, or refuse the rows of one model."""
+class Ledger(MemoryLedger):
+    """A ledger in memory that can be taken down and that chokes on some rows.
+
+    Attributes:
+        batches: Every batch that was tried, in order.
+        down: Whether it answers nothing.
+        poison: Request ids of rows that it can never write.
+        poisoned_counts: Whether it can never write look-up counts.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.batches: list[LedgerBatch] = []
         self.down = False
-        self.poison: str | None = None
-        self.goes_down_after: int | None = None
-        self.batches: list[int] = []
+        self.poison: set[str] = set()
+        self.poisoned_counts = False
 
     def record(self, batch: LedgerBatch) -> None:
-        """Write, unless told otherwise."""
-        if self.goes_down_after is not None and len(self.batches) >= self.goes_down_after:
-            self.down = True
-        if self.down:
-            raise CacheUnavailable.of(self.name, "it was taken down")
-        if any(row.error == self.poison for row in batch.rows if self.poison):
-            raise ValueError("a row holds what the database cannot keep")
-        self.batches.append(len(batch.rows))
+        """Write a batch, unless it must fail."""
+        self.batches.append(batch)
+        self.ping()
+        if self.poison & {row.request_id for row in batch.rows} or (self.poisoned_counts and batch.counts):
+            raise ValueError("no such value")
         super().record(batch)
 
     def ping(self) -> None:
-        """Answer, or fail while it is down."""
+        """Fail while the ledger is down."""
         if self.down:
-            raise CacheUnavailable.of(self.name, "it was taken down")
+            raise CacheUnavailable.of("postgres", "no connection")
 
-
-class Desk:
-    """A buffer and everything around it; nothing is flushed by itself."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.clock = FakeClock()
-        self.ledger = FragileLedger()
-        self.breaker = StoreBreaker("memory", self.ledger.ping, self.events.append)
-        self.buffer = LedgerBuffer(self.ledger, self.breaker, self.clock, self.events.append)
-
-    def l1(self) -> LayerStats | None:
-        """Return what is counted for L1."""
-        counted = self.ledger.stats("acme", timedelta(hours=24), self.clock())
-        return next((stats for stats in counted if stats.layer is Layer.L1), None)
-
-    def hit(self) -> None:
-        """Let a caller be answered from L1."""
-        request = CompletionRequest(prompt="q", model=MODEL, tenant="acme", namespace="support")
-        completion = Completion(
-            output="a",
-            response=an_answer(),
-            layer=Layer.L1,
-            request_id="r",
-            model=MODEL,
-            requested_model=MODEL,
-            cost_usd=Decimal(0),
-            saved_usd=Decimal("0.001"),
-            latency=timedelta(milliseconds=1),
-        )
-        number = str(len(self.events))
-        call = Call(request=request, attribution=Attribution(user="alice"), request_id=number)
-        self.buffer.observe(LookedUp("acme", "support", MODEL, Layer.L1, hits=1))
-        self.buffer.observe(Answered(call, ADDRESS, completion))
-        self.events.append(LookedUp("acme", "support", MODEL, Layer.L1, hits=1))
+    @property
+    def written(self) -> list[str]:
+        """The request ids of the rows, oldest write first."""
+        return [row.request_id for row in self.rows]
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Return a desk whose timer never rings."""
-    monkeypatch.setattr("cognition.services.ledger_buffer._FLUSH_SECONDS", 3600.0)
-    return Desk()
+def ledger() -> Ledger:
+    """Return an empty ledger that answers."""
+    return Ledger()
 
 
-def test_money_is_written_at_once(desk: Desk) -> None:
-    """An attempt that cost something stands in the ledger before its caller goes on."""
-    desk.buffer.record([a_row()])
-    assert len(desk.ledger.rows) == 1
+@pytest.fixture
+def events() -> list[Event]:
+    """Return what the buffer emitted."""
+    return []
 
 
-def test_hits_wait_and_are_written_together(desk: Desk) -> None:
-    """One transaction for many hits, with counts, savings and the last time of access."""
-    for _ in range(3):
-        desk.hit()
-    desk.buffer.observe(Stored(ADDRESS, MODEL, Layer.L1))
-    assert desk.ledger.rows == []
-    assert desk.buffer.flush()
-    assert desk.ledger.batches == [3]
-    assert {(row.status, row.attempt, row.saved_usd) for row in desk.ledger.rows} == {
-        ("cache_hit", 0, Decimal("0.001"))
-    }
-    stats = desk.l1()
-    assert stats is not None
-    assert (stats.hits, stats.misses, stats.stores, stats.saved_usd) == (3, 0, 1, Decimal("0.003"))
-    assert desk.ledger.accesses == {ADDRESS: (3, desk.clock())}
+@pytest.fixture
+def breaker(ledger: Ledger) -> StoreBreaker:
+    """Return a breaker that stays open once it was tripped, because it never probes."""
+    breaker = StoreBreaker("postgres", ledger.ping, lambda _: None)
+    breaker.close()
+    return breaker
 
 
-def test_nothing_to_write_is_not_written(desk: Desk) -> None:
-    """An idle engine leaves the database alone."""
-    assert desk.buffer.flush()
-    assert desk.ledger.batches == []
+@pytest.fixture
+def buffer(
+    ledger: Ledger, breaker: StoreBreaker, clock: FakeClock, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> LedgerBuffer:
+    """Return an empty buffer that is flushed by the test alone: its timers never run out."""
+    monkeypatch.setattr(ledger_buffer, "_FLUSH_SECONDS", threading.TIMEOUT_MAX)
+    return LedgerBuffer(ledger, breaker, clock, events.append)
 
 
-def test_a_flush_comes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever only ever hits is booked too."""
-    monkeypatch.setattr("cognition.services.ledger_buffer._FLUSH_SECONDS", 0.001)
-    desk = Desk()
-    desk.hit()
+def rows(*names: str) -> list[LedgerRow]:
+    """Return rows of calls with these request ids."""
+    return [a_row(request_id=name) for name in names]
+
+
+def recover(ledger: Ledger, breaker: StoreBreaker) -> None:
+    """Let the ledger answer again, and the breaker know."""
+    ledger.down = False
+    breaker.forget()
+    breaker.close()
+
+
+def a_hit(name: str = "hit", prompt: str = "Why?") -> Answered:
+    """Return the event of an answer from L1."""
+    request = CompletionRequest(prompt=prompt, model=MODEL, tenant=TENANT, namespace=NAMESPACE)
+    completion = Completion(
+        output="It depends.",
+        response=an_answer("It depends."),
+        layer=Layer.L1,
+        request_id=name,
+        model=MODEL,
+        requested_model=MODEL,
+        cost_usd=Decimal(0),
+        saved_usd=SAVED,
+        latency=timedelta(milliseconds=2),
+    )
+    call = Call(request=request, attribution=Attribution(user="alice"), request_id=name)
+    return Answered(call, address_of(request), completion)
+
+
+def a_look_up(**counts: int) -> LookedUp:
+    """Return the event of look-ups in L1."""
+    return LookedUp(TENANT, NAMESPACE, MODEL, Layer.L1, **counts)
+
+
+def counted(ledger: Ledger, clock: FakeClock) -> dict[str, Any]:
+    """Return what the ledger counted in L1."""
+    (stats,) = ledger.stats(TENANT, timedelta(hours=1), clock())
+    return {name: getattr(stats, name) for name in ("hits", "misses", "corrupt", "stores", "saved_usd")}
+
+
+def test_attempts_are_written_at_once(buffer: LedgerBuffer, ledger: Ledger) -> None:
+    """Money that was spent does not wait in memory."""
+    buffer.record(rows("first", "second"))
+
+    assert ["first", "second"] == ledger.written
+
+
+def test_noted_rows_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger) -> None:
+    """And are then written in one transaction, in their order."""
+    buffer.note(rows("first"))
+    buffer.note(rows("second"))
+    assert [] == ledger.batches
+
+    assert buffer.flush()
+
+    assert [["first", "second"]] == [[row.request_id for row in batch.rows] for batch in ledger.batches]
+
+
+def test_hits_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+    """After the attempts noted before; each has its own row, and the entry's accesses are counted."""
+    noon = clock()
+    buffer.observe(a_hit("one"))
+    last = clock.advance(timedelta(minutes=1))
+    buffer.observe(a_hit("two"))
+    buffer.note(rows("attempt"))
+    assert [] == ledger.batches
+
+    buffer.flush()
+
+    assert [("attempt", "ok"), ("one", "cache_hit"), ("two", "cache_hit")] == [
+        (row.request_id, row.status) for row in ledger.rows
+    ]
+    assert [noon, last] == [row.created_at for row in ledger.rows[1:]]
+    assert {a_hit().address: (2, last)} == ledger.accesses
+
+
+def test_a_hit_is_booked_with_what_it_saved(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+    """To whom it belongs, at no cost."""
+    buffer.observe(a_hit())
+    buffer.flush()
+
+    (row,) = ledger.rows
+    assert row.cost is not None
+    assert ("alice", Layer.L1, 0, Decimal(0), SAVED, 2.0) == (
+        row.attribution.user, row.layer, row.attempt, row.cost.usd, row.saved_usd, row.latency_ms
+    )  # fmt: skip
+    assert SAVED == counted(ledger, clock)["saved_usd"]
+
+
+def test_an_answer_of_the_provider_is_no_hit(buffer: LedgerBuffer, ledger: Ledger) -> None:
+    """Its attempts are recorded by those who made them."""
+    answered = a_hit()
+    paid = replace(answered.completion, layer=Layer.PROVIDER)
+    buffer.observe(replace(answered, completion=paid))
+
+    assert buffer.flush()
+    assert [] == ledger.batches
+
+
+def test_look_ups_are_added_up(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+    """In one count an hour and layer, however many there were."""
+    buffer.observe(a_look_up(hits=1))
+    buffer.observe(a_look_up(hits=2, misses=3, corrupt=1))
+    buffer.observe(Stored(a_hit().address, MODEL, Layer.L1))
+    buffer.flush()
+    buffer.observe(a_look_up(misses=1))
+    buffer.flush()
+
+    assert {"hits": 3, "misses": 4, "corrupt": 1, "stores": 1, "saved_usd": 0} == counted(ledger, clock)
+
+
+def test_counts_belong_to_the_hour_of_the_look_up(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+    """Not to the one in which they are written."""
+    buffer.observe(a_look_up(hits=1))
+    noon = clock()
+    clock.advance(timedelta(hours=1))
+    buffer.flush()
+
+    assert [noon] == [key.hour for key in ledger.batches[0].counts]
+
+
+def test_what_a_dead_ledger_does_not_take_waits(
+    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, events: list[Event]
+) -> None:
+    """An event says so, the breaker opens, and nobody asks the ledger again until it is back."""
+    ledger.down = True
+
+    buffer.record(rows("attempt"))
+
+    assert [1] == [event.rows for event in events if isinstance(event, LedgerDelayed)]
+    assert breaker.is_open
+    buffer.record(rows("later"))
+    assert not buffer.flush()
+    assert 1 == len(ledger.batches)
+
+
+def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker) -> None:
+    """In the order of the calls, once the ledger answers again."""
+    ledger.down = True
+    buffer.note(rows("first"))
+    assert not buffer.flush()
+    buffer.note(rows("second"))
+    assert not buffer.flush()
+    recover(ledger, breaker)
+    buffer.note(rows("third"))
+
+    assert buffer.flush()
+    assert ["first", "second", "third"] == ledger.written
+
+
+def test_counts_survive_a_dead_ledger(
+    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, clock: FakeClock
+) -> None:
+    """They are added to those of the time after, hits and their savings once."""
+    ledger.down = True
+    buffer.observe(a_look_up(hits=1, misses=1))
+    buffer.observe(a_hit())
+    assert not buffer.flush()
+    assert not buffer.flush()
+    recover(ledger, breaker)
+    buffer.observe(a_look_up(hits=1))
+
+    assert buffer.flush()
+    assert {"hits": 2, "misses": 1, "corrupt": 0, "stores": 0, "saved_usd": SAVED} == counted(ledger, clock)
+    assert ["hit"] == ledger.written
+
+
+def test_accesses_survive_a_dead_ledger(
+    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, clock: FakeClock
+) -> None:
+    """Which entries are used decides what is evicted, after an outage too."""
+    ledger.down = True
+    buffer.observe(a_hit("one"))
+    buffer.flush()
+    recover(ledger, breaker)
+    buffer.observe(a_hit("two"))
+
+    buffer.flush()
+
+    assert {a_hit().address: (2, clock())} == ledger.accesses
+
+
+def test_above_the_limit_the_oldest_rows_are_given_up(
+    buffer: LedgerBuffer,
+    ledger: Ledger,
+    breaker: StoreBreaker,
+    events: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An event says how many; the newest are written later."""
+    monkeypatch.setattr(ledger_buffer, "_MOST_ROWS", 3)
+    ledger.down = True
+    buffer.note(rows("a", "b", "c"))
+    assert not buffer.flush()
+    assert [] == [event for event in events if isinstance(event, LedgerDropped)]
+    buffer.note(rows("d", "e"))
+    assert not buffer.flush()
+
+    assert [LedgerDropped(2)] == [event for event in events if isinstance(event, LedgerDropped)]
+    recover(ledger, breaker)
+    buffer.flush()
+    assert ["c", "d", "e"] == ledger.written
+
+
+@pytest.mark.parametrize("poison", "abcdefg")
+def test_a_row_that_cannot_be_written_holds_up_no_other(
+    buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock, caplog: pytest.LogCaptureFixture, poison: str
+) -> None:
+    """Wherever it stands, it alone is given up, and a log line says so; look-ups are counted once."""
+    ledger.poison = {poison}
+    buffer.note(rows(*"abcdefg"))
+    buffer.observe(a_look_up(hits=1, misses=1))
+
+    assert buffer.flush()
+
+    assert sorted(set("abcdefg") - {poison}) == ledger.written
+    assert ["A ledger row cannot be written and is given up."] == [record.message for record in caplog.records]
+    assert (1, 1) == (counted(ledger, clock)["hits"], counted(ledger, clock)["misses"])
+
+
+def test_a_row_that_cannot_be_written_is_found_by_halving(buffer: LedgerBuffer, ledger: Ledger) -> None:
+    """Two batches for each halving, not one for each row."""
+    names = [f"{number:03}" for number in range(64)]
+    ledger.poison = {"017"}
+    buffer.note(rows(*names))
+
+    buffer.flush()
+
+    halvings = 6
+    assert len(ledger.batches) <= 1 + 2 * halvings
+    assert [name for name in names if name != "017"] == ledger.written
+
+
+def test_counts_that_cannot_be_written_hold_up_no_row(
+    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only they are given up."""
+    ledger.poisoned_counts = True
+    buffer.note(rows("a", "b"))
+    buffer.observe(a_look_up(hits=1))
+
+    assert buffer.flush()
+
+    assert ["a", "b"] == ledger.written
+    assert "A look-up count cannot be written and is given up." in [record.message for record in caplog.records]
+
+
+def test_a_poison_row_is_not_tried_for_ever(
+    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An attempt that the ledger refuses is logged by the one who recorded it, and not kept for the next batch."""
+    ledger.poison = {"bad"}
+
+    buffer.record(rows("bad"))
+
+    assert 1 == len(caplog.records)
+    assert buffer.flush()
+    assert 1 == len(ledger.batches)
+
+
+def test_closing_writes_what_waits(buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """And has nothing to say then."""
+    buffer.note(rows("last"))
+
+    buffer.close()
+
+    assert ["last"] == ledger.written
+    assert [] == caplog.records
+
+
+def test_closing_says_what_could_not_be_written(
+    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line with the number of rows, hits included, is all that is left of them."""
+    ledger.down = True
+    buffer.note(rows("a", "b"))
+    buffer.observe(a_hit())
+
+    buffer.close()
+
+    assert [(logging.ERROR, "3 ledger rows could not be written before the engine closed.")] == [
+        (record.levelno, record.message) for record in caplog.records
+    ]
+
+
+def test_a_batch_is_written_without_being_asked_for(
+    ledger: Ledger, breaker: StoreBreaker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer starts with the first row that waits."""
+    monkeypatch.setattr(ledger_buffer, "_FLUSH_SECONDS", 0.001)
     written = threading.Event()
-    for _ in range(1000):
-        if desk.ledger.rows or written.wait(0.001):
-            break
-    assert len(desk.ledger.rows) == 1
-    desk.buffer.close()
+    record = ledger.record
+    monkeypatch.setattr(ledger, "record", _then(record, written))
+    buffer = LedgerBuffer(ledger, breaker, clock, lambda _: None)
+
+    buffer.note(rows("first"))
+
+    assert written.wait(10)
+    assert ["first"] == ledger.written
 
 
-def test_rows_wait_while_the_store_is_down(desk: Desk) -> None:
-    """They are told about, kept, and written once when it is back."""
-    desk.ledger.down = True
-    desk.buffer.record([a_row()])
-    desk.hit()
-    assert not desk.buffer.flush()
-    assert not desk.buffer.flush()
-    assert [event.rows for event in desk.events if isinstance(event, LedgerDelayed)] == [1]
-    desk.ledger.down = False
-    desk.breaker.forget()
-    assert desk.buffer.flush()
-    assert len(desk.ledger.rows) == 2
-    stats = desk.l1()
-    assert stats is not None
-    assert stats.hits == 1
+def _then(record: Callable[[LedgerBatch], None], written: threading.Event) -> Callable[[LedgerBatch], None]:
+    def recording(batch: LedgerBatch) -> None:
+        record(batch)
+        written.set()
+
+    return recording
 
 
-def test_a_bad_row_does_not_keep_the_others_out(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """It alone is given up and logged; whatever its place, counts and the money of others are written."""
-    desk.ledger.poison = "Bad"
-    for place in range(5):
-        rows = [a_row() for _ in range(5)]
-        rows[place] = a_row(error="Bad")
-        desk.buffer.note(rows)
-        desk.hit()
-        assert desk.buffer.flush()
-        stats = desk.l1()
-        assert stats is not None
-        assert stats.hits == place + 1
-    assert len(desk.ledger.rows) == 5 * 4 + 5
-    assert caplog.text.count("A ledger row cannot be written and is given up.") == 5
+def test_rows_noted_by_many_threads_are_all_written(buffer: LedgerBuffer, ledger: Ledger) -> None:
+    """Once each, while others flush."""
 
+    def note(names: Sequence[str]) -> None:
+        for name in names:
+            buffer.note(rows(name))
+            buffer.flush()
 
-def test_a_bad_row_alone_takes_no_counts_with_it(desk: Desk) -> None:
-    """The counts that wait with it are written by themselves."""
-    desk.ledger.poison = "Bad"
-    desk.buffer.observe(LookedUp("acme", "support", MODEL, Layer.L1, misses=1))
-    desk.buffer.note([a_row(error="Bad")])
-    assert desk.buffer.flush()
-    stats = desk.l1()
-    assert stats is not None
-    assert stats.misses == 1
+    parts = [[f"{thread}-{number}" for number in range(50)] for thread in range(4)]
+    threads = [threading.Thread(target=note, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
-
-def test_a_store_that_goes_down_on_the_way_counts_nothing_twice(desk: Desk) -> None:
-    """Rows are known by their key, counts are not: they are written last."""
-    desk.ledger.poison = "Bad"
-    desk.ledger.goes_down_after = 1
-    desk.buffer.observe(LookedUp("acme", "support", MODEL, Layer.L1, hits=1))
-    desk.buffer.note([a_row(), a_row(error="Bad"), a_row(), a_row()])
-    assert not desk.buffer.flush()
-    desk.ledger.goes_down_after, desk.ledger.down = None, False
-    desk.breaker.forget()
-    assert desk.buffer.flush()
-    assert len(desk.ledger.rows) == 3
-    stats = desk.l1()
-    assert stats is not None
-    assert stats.hits == 1
-
-
-def test_memory_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many rows the oldest are given up, and an event says how many."""
-    monkeypatch.setattr("cognition.services.ledger_buffer._MOST_ROWS", 3)
-    desk.ledger.down = True
-    rows: list[LedgerRow] = [a_row() for _ in range(5)]
-    desk.buffer.note(rows)
-    desk.buffer.flush()
-    assert [event.rows for event in desk.events if isinstance(event, LedgerDropped)] == [2]
-    desk.ledger.down = False
-    desk.breaker.forget()
-    desk.buffer.flush()
-    assert desk.ledger.rows == rows[2:]
-
-
-def test_hits_are_given_up_before_attempts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts were paid for; a hit only saved something."""
-    monkeypatch.setattr("cognition.services.ledger_buffer._MOST_ROWS", 1)
-    desk.ledger.down = True
-    paid, hit = a_row(), a_row(layer=Layer.L1, status="cache_hit")
-    desk.buffer.note([paid, hit])
-    desk.buffer.flush()
-    desk.ledger.down = False
-    desk.breaker.forget()
-    desk.buffer.flush()
-    assert desk.ledger.rows == [paid]
-
-
-def test_closing_writes_what_waits(desk: Desk) -> None:
-    """And leaves no timer behind."""
-    desk.hit()
-    desk.buffer.close()
-    assert len(desk.ledger.rows) == 1
-
-
-def test_closing_says_what_is_lost(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """One line in the log counts the rows; nothing goes on trying against closed connections."""
-    desk.ledger.down = True
-    desk.buffer.note([a_row(), a_row()])
-    threads = threading.active_count()
-    desk.buffer.close()
-    assert "2 ledger rows could not be written before the engine closed." in caplog.text
-    desk.breaker.close()
-    assert threading.active_count() <= threads + 1, "only a probe that is ending"
-
-
-def test_a_child_process_writes_only_its_own(desk: Desk) -> None:
-    """What waited at the fork is the parent's to write."""
-    desk.hit()
-    desk.buffer.forget()
-    desk.hit()
-    assert desk.buffer.flush()
-    assert len(desk.ledger.rows) == 1
-
-
-def test_a_provider_answer_is_no_hit(desk: Desk) -> None:
-    """Attempts book themselves; only their look-ups are counted here."""
-    desk.buffer.observe(LookedUp("acme", "support", MODEL, Layer.L1, misses=1))
-    assert desk.buffer.flush()
-    assert desk.ledger.rows == []
-
-
-def test_hours_are_counted_apart(desk: Desk) -> None:
-    """A window of an hour does not see what was an hour before."""
-    desk.hit()
-    desk.clock.advance(timedelta(hours=3))
-    desk.hit()
-    desk.buffer.flush()
-    (stats,) = desk.ledger.stats("acme", timedelta(minutes=1), desk.clock())
-    assert stats.hits == 1
+    buffer.flush()
+    assert sorted(name for part in parts for name in part) == sorted(ledger.written)
