@@ -35,22 +35,25 @@ def stage(database_url: str, redis_url: str, provider: FakeOpenAI, clock: FakeCl
 
 
 @pytest.fixture(scope="session")
-def own_home() -> Generator[Path]:
-    """Return the home of servers that tests may kill; short, because a socket's path must be."""
+def killable_servers() -> Generator[Servers]:
+    """Return servers of our own, in a home with a short path, as sockets need it."""
     home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
     home.chmod(0o711)
-    yield home
+    servers = Servers(home)
+    yield servers
+    # Nothing of theirs is kept, so nobody needs to wait until they have tidied up.
+    servers.start()
+    servers.kill_postgres()
     stop(home)
     shutil.rmtree(home)
 
 
 @pytest.fixture
-def own_servers(own_home: Path) -> Generator[Servers]:
+def own_servers(killable_servers: Servers) -> Generator[Servers]:
     """Return servers of our own, which run and hold nothing."""
-    servers = Servers(own_home)
-    servers.start()
-    yield servers
-    servers.resume()
+    killable_servers.start()
+    yield killable_servers
+    killable_servers.resume()
 
 
 @pytest.fixture

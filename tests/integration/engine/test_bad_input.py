@@ -258,11 +258,9 @@ BAD_COMMANDS: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     ),
     "setting": (["report"], {"COGNITION_CACHE__L1_TTL": "soon"}, 1, "COGNITION_CACHE__L1_TTL"),
     "json-setting": (["report"], {"COGNITION_PRICES": "cheap"}, 1, "COGNITION_PRICES"),
-    "nested-setting": (["report"], {"COGNITION_CACHE__TTL": "60"}, 1, "COGNITION_CACHE__TTL"),
     "nothing-to-invalidate": (["cache", "invalidate"], {}, 1, "Say what to invalidate"),
     "dimension": (["report", "--by", "colour"], {}, 1, "cannot be grouped by 'colour'"),
     "option": (["stats", "--colour"], {}, 2, "No such option"),
-    "command": (["paint"], {}, 2, "No such command"),
 }
 
 

@@ -98,10 +98,10 @@ def test_hits_do_not_prolong_a_life(stage: Stage) -> None:
 
 
 def test_lives_are_spread(stage: Stage) -> None:
-    """Entries stored together do not end together: with a jitter of a half some of forty end before their time."""
+    """Entries stored together do not end together: with a jitter of a half some of twenty end before their time."""
     engine = stage.open(cache=CachePolicy(jitter=0.5))
     random.seed(20261122)
-    prompts = [f"Question {number}" for number in range(40)]
+    prompts = [f"Question {number}" for number in range(20)]
     engine.complete_many(prompts, credentials=stage.credentials)
     stage.clock.advance(timedelta(minutes=59))
     layers = [done.layer for done in engine.complete_many(prompts, credentials=stage.credentials)]

@@ -54,13 +54,6 @@ def test_a_program_that_ends_without_closing_loses_nothing(stage: Stage) -> None
     assert 2 == l1["hits"]
 
 
-def test_a_program_that_fails_loses_nothing(stage: Stage) -> None:
-    """An error of the user's program is no reason to lose what it was asked for before."""
-    ended = stage.run(_OPEN + "engine.complete('What?'); engine.complete('What?'); raise SystemExit('wrong')")
-    assert (1, "wrong\n") == (ended.code, ended.errors)
-    assert ["cache_hit", "ok"] == sorted(_statuses(stage))
-
-
 def test_an_engine_that_nobody_holds_any_more_loses_nothing(stage: Stage) -> None:
     """Hits of an engine that was only a local variable are written at exit as well."""
     ended = stage.run(
