@@ -5,15 +5,14 @@ Each figure is the median of fresh processes, because the first attach is the on
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from cognition.adapters.embedded import ensure_running, stop
+from cognition.testing import temporary_home
 
 PROCESSES = 20
 LIMIT_MS = 50.0
@@ -31,17 +30,11 @@ print(json.dumps({"import": 1000 * (imported - started), "attach": 1000 * (attac
 
 def main() -> None:
     """Print the figures and fail if attaching takes longer than promised."""
-    # Below /tmp, because socket paths are short; passable, because the servers of root run as another user.
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
-    home.chmod(0o711)
-    try:
+    with temporary_home() as home:
         first = milliseconds_to_start(home)
         stop(home)
         again = milliseconds_to_start(home)
         runs = [attach(home) for _ in range(PROCESSES)]
-    finally:
-        stop(home)
-        shutil.rmtree(home)
     attaching = statistics.median(run["attach"] for run in runs)
     importing = statistics.median(run["import"] for run in runs)
     print(f"first start (data folder made)     {first:8.1f} ms")

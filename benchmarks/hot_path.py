@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -27,10 +24,12 @@ from pydantic_ai.usage import RequestUsage
 from sqlalchemy import make_url
 
 from cognition import Cognition, CompletionRequest, Settings
-from cognition.adapters.embedded import EmbeddedServers, ensure_running, stop
+from cognition.adapters.embedded import EmbeddedServers
+from cognition.adapters.postgres import migrate
 from cognition.adapters.redis.keys import namespace_keys
 from cognition.domain.entry import Address
 from cognition.domain.fingerprint import address_of
+from cognition.testing import temporary_servers
 
 MODEL = "openai-chat:gpt-5-mini"
 BATCH = 1000
@@ -169,15 +168,9 @@ def _settings(servers: EmbeddedServers) -> Settings:
 
 @contextmanager
 def _servers() -> Generator[EmbeddedServers]:
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
-    home.chmod(0o711)
-    try:
-        servers = ensure_running(home)
-        Cognition.open(Settings(home=home)).close()
+    with temporary_servers() as servers:
+        migrate.upgrade(servers.database_url)
         yield servers
-    finally:
-        stop(home)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -25,11 +23,11 @@ from typing import Any
 import psycopg2
 import sqlalchemy as sa
 
-from cognition.adapters.embedded import ensure_running, stop
 from cognition.adapters.postgres import migrate
 from cognition.adapters.postgres.connection import connect, connected
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.domain.entry import Address
+from cognition.testing import temporary_servers
 from cognition.testing.contracts.samples import an_address, an_entry
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -89,16 +87,10 @@ def main() -> None:
 
 @contextmanager
 def database() -> Generator[str]:
-    """Give a database of our own, below /tmp because socket paths are short."""
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
-    home.chmod(0o711)  # the servers of root run as another user
-    try:
-        url = ensure_running(home).database_url
-        migrate.upgrade(url)
-        yield url
-    finally:
-        stop(home)
-        shutil.rmtree(home)
+    """Give a database of our own."""
+    with temporary_servers() as servers:
+        migrate.upgrade(servers.database_url)
+        yield servers.database_url
 
 
 def measure(url: str, sizes: list[int]) -> Iterator[Figures]:

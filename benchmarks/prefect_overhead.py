@@ -10,13 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,10 +23,9 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
-from cognition.adapters.embedded import ensure_running, stop
 from cognition.adapters.postgres import migrate
 from cognition.runtime import engine_for
-from cognition.testing import FakeOpenAI
+from cognition.testing import FakeOpenAI, temporary_servers
 from cognition_blocks import CachedLLM, CognitionStore, llm_task
 from cognition_blocks.run_context import current_attribution
 from cognition_blocks.run_summary import add_run_summary
@@ -116,10 +112,7 @@ def _measure(llm: CachedLLM, rounds: int) -> dict[str, float]:
 @contextmanager
 def _llm() -> Generator[CachedLLM]:
     """Return a block on embedded servers in a home of their own and a provider on loopback."""
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))  # the path of a socket must be short
-    home.chmod(0o711)
-    try:
-        servers = ensure_running(home)
+    with temporary_servers() as servers:
         migrate.upgrade(servers.database_url)
         redis_url = SecretStr(servers.redis_url) if servers.redis_url else None
         store = CognitionStore(database_url=SecretStr(servers.database_url), redis_url=redis_url)
@@ -127,9 +120,6 @@ def _llm() -> Generator[CachedLLM]:
             key = SecretStr("any")
             yield CachedLLM(model_name="openai-chat:gpt-5-mini", api_key=key, base_url=provider.base_url, store=store)
         engine_for(store.to_settings()).close()
-    finally:
-        stop(home)
-        shutil.rmtree(home)
 
 
 @contextmanager

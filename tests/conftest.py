@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from cognition.adapters.embedded import EmbeddedServers, ensure_running, stop
+from cognition.adapters.embedded import EmbeddedServers
 from cognition.adapters.postgres import migrate
 from cognition.adapters.redis import connect
-from cognition.testing.clock import FakeClock
+from cognition.testing import FakeClock, temporary_servers
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,19 +25,12 @@ def no_settings_of_the_developer() -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Generator[EmbeddedServers]:
-    """PostgreSQL and Valkey for the session, in a home of their own below /tmp: the path of a socket must be short."""
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
-    # The servers of root run as another user, who must pass through.
-    home.chmod(0o711)
-    try:
-        running = ensure_running(home)
+    """PostgreSQL and Valkey for the session."""
+    with temporary_servers() as running:
         # Nothing here must survive a power failure, and a database is dropped twenty times faster.
         execute(running, "ALTER SYSTEM SET fsync = off")
         execute(running, "SELECT pg_reload_conf()")
         yield running
-    finally:
-        stop(home)
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

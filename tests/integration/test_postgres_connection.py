@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError
 
-from cognition.adapters.embedded import ensure_running, status, stop
+from cognition.adapters.embedded import ensure_running, status
 from cognition.adapters.postgres import migrate
 from cognition.adapters.postgres.connection import check, connect, connected, fetch, ping, transaction
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.errors import CacheUnavailable, ConfigurationError
-from cognition.testing.clock import FakeClock
+from cognition.testing import FakeClock, temporary_home
 from cognition.testing.contracts.samples import an_address, an_entry
 
 PASSWORD = "xyzzy"  # noqa: S105  of nothing
@@ -37,11 +35,8 @@ def engine(database_url: str) -> Generator[sa.Engine]:
 @pytest.fixture(scope="module")
 def home() -> Generator[Path]:
     """Return the home of servers that a test may kill."""
-    home = Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
-    home.chmod(0o711)
-    yield home
-    stop(home)
-    shutil.rmtree(home)
+    with temporary_home() as home:
+        yield home
 
 
 @pytest.mark.parametrize(
