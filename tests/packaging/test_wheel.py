@@ -1,5 +1,7 @@
 """The built wheel holds the four packages and works without the source."""
 
+import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from cognition.testing import FakeOpenAI, temporary_home
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
@@ -106,3 +110,37 @@ def test_the_schema_revisions_are_found(python: Path) -> None:
     )
 
     assert 1 == len(run(python, program).split())
+
+
+def test_prefect_finds_the_entry_point(python: Path) -> None:
+    """It stands in the metadata of the wheel, which names the package that is installed."""
+    program = (
+        "from importlib.metadata import entry_points;"
+        " (found,) = entry_points(group='prefect.collections', name='cognition');"
+        " print(found.dist.name, found.value)"
+    )
+
+    assert "prefect-cognition cognition_blocks" == run(python, program)
+
+
+@pytest.mark.slow
+def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
+    """With servers and a schema of its own: programs, revisions, SQL and Lua come from installed packages alone."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COGNITION_", "PYTHON"))}
+    command = [python.with_name("cognition"), "demo", "--model", "openai-chat:gpt-5-mini", "--count", "1", "--json"]
+    with FakeOpenAI() as provider, temporary_home() as home:
+        own = {
+            "COGNITION_HOME": str(home),
+            "OPENAI_API_KEY": "any",
+            "OPENAI_BASE_URL": provider.base_url,
+            "PREFECT_HOME": str(tmp_path),
+        }
+        done = subprocess.run(command, cwd=tmp_path, env=inherited | own, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr
+        assert 2 == provider.count
+
+    passes = json.loads(done.stdout)["passes"]
+    assert [("cold", [0, 0, 2]), ("warm", [2, 0, 0]), ("L1 empty", [0, 2, 0])] == [
+        (one["name"], list(one["layers"].values())) for one in passes
+    ]
+    assert str(ROOT) not in done.stderr
