@@ -1,6 +1,8 @@
 """The block's own methods, saved and loaded through Prefect."""
 
+import asyncio
 import re
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -24,6 +26,15 @@ class City(BaseModel):
     """An answer with a shape."""
 
     name: str
+
+
+@pytest.fixture
+def loop_of_agents() -> Generator[None]:
+    """Give `Agent.run_sync` an event loop that is closed: pydantic-ai never closes one that it makes itself."""
+    with asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        yield
+    asyncio.set_event_loop(None)
 
 
 def test_a_saved_block_answers_like_the_original(llm: CachedLLM, provider: FakeOpenAI) -> None:
@@ -130,6 +141,7 @@ def test_only_cached_answers(llm: CachedLLM, provider: FakeOpenAI) -> None:
     assert 0 == provider.count
 
 
+@pytest.mark.usefixtures("loop_of_agents")
 def test_an_agent_is_cached_and_booked(llm: CachedLLM, provider: FakeOpenAI) -> None:
     """Two runs of an Agent with a shaped output cost one provider call and are booked to their flow."""
     provider.script(Reply(text='{"name": "Paris"}'))
@@ -145,6 +157,7 @@ def test_an_agent_is_cached_and_booked(llm: CachedLLM, provider: FakeOpenAI) -> 
     assert ("agency", 2, 1) == (line.group["workflow"], line.calls, line.hits)
 
 
+@pytest.mark.usefixtures("loop_of_agents")
 def test_an_agents_tools_are_part_of_the_question(llm: CachedLLM, provider: FakeOpenAI) -> None:
     """The same prompt with another tool is another request."""
 
