@@ -41,7 +41,8 @@ def refusal(environment: Mapping[str, str], *arguments: str, secret: str = "") -
     """
     done = run(environment, *arguments, code=1)
     assert "" == done.stdout
-    (line,) = done.stderr.splitlines()
+    assert 1 == len(done.stderr.splitlines()), done.stderr
+    line = done.stderr.strip()
     assert line.startswith("Error: ")
     assert line.endswith(".")
     assert not secret or secret not in line

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,12 +37,7 @@ def open_client(provider: str, credentials: Credentials) -> Client:
     try:
         if not given:
             return infer_provider(provider)
-        kind = infer_provider_class(provider)
-        unknown = given.keys() - inspect.signature(kind).parameters.keys()
-        if unknown:
-            names = " and no ".join(sorted(unknown))
-            raise ConfigurationError(f"The provider {provider!r} takes no {names}; set its own environment variables.")
-        return kind(**given)
+        return _kind_that_takes(given, provider)(**given)
     except ValueError as error:
         message = (
             f"There is no provider {provider!r}; write the model as 'provider:model', such as 'openai:gpt-5-mini'."
@@ -54,6 +50,20 @@ def open_client(provider: str, credentials: Credentials) -> Client:
         name = extra.group(1) if extra else provider
         message = f"The provider {provider!r} needs its own library; run: pip install 'pydantic-ai-slim[{name}]'"
         raise ConfigurationError(message) from error
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # Every SDK has errors of its own, such as that of OpenAI for a variable that is set but empty.
+        raise _not_configured(provider, error) from error
+
+
+def _kind_that_takes(given: Mapping[str, str], provider: str) -> Callable[..., Client]:
+    kind = infer_provider_class(provider)
+    unknown = given.keys() - inspect.signature(kind).parameters.keys()
+    if unknown:
+        names = " and no ".join(sorted(unknown))
+        raise ConfigurationError(f"The provider {provider!r} takes no {names}; set its own environment variables.")
+    return kind
 
 
 def model_of(name: str, client: Client) -> Model:
@@ -109,10 +119,12 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _not_configured(provider: str, error: UserError) -> ConfigurationError:
-    """Return pydantic-ai's complaint in our words: which variables are missing."""
-    missing = list(dict.fromkeys(_VARIABLE.findall(error.message)))
+def _not_configured(provider: str, error: Exception) -> ConfigurationError:
+    """Return the complaint of pydantic-ai or an SDK in our words: which variables are missing."""
+    missing = list(dict.fromkeys(_VARIABLE.findall(str(error))))
     if not missing:
-        return ConfigurationError(f"The provider {provider!r} is not configured: {error.message}")
+        # Only pydantic-ai's own text is known to hold no secret.
+        reason = str(error) if isinstance(error, UserError) else type(error).__name__
+        return ConfigurationError(f"The provider {provider!r} is not configured: {reason}")
     variables = " or ".join(missing)
     return ConfigurationError(f"The provider {provider!r} is not configured; set {variables}, or pass credentials.")

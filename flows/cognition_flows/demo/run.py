@@ -106,7 +106,8 @@ def _ledger(engine: Cognition, passes: list[Pass]) -> list[dict[str, Any]]:
 @contextmanager
 def _progress(console: Console, texts: int) -> Generator[Track]:
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    # In a log or a pipe bars would only stand between what is read there.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
 
         def track(one: Pass) -> Callable[[Event], None]:
             bar = progress.add_task(one.name, total=texts * _CALLS_PER_TEXT)
