@@ -201,3 +201,18 @@ def _backend(engine: sa.Engine) -> int:
     """Return the process id of the server's end of a connection."""
     ((pid,),) = fetch(engine, "SELECT pg_backend_pid()", {})
     return pid
+
+
+def test_a_statement_that_waits_for_a_lock_is_given_up(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another session's lock makes the store unavailable for a while, not the caller stuck."""
+    monkeypatch.setattr("cognition.adapters.postgres.connection._LIMIT", "SET LOCAL statement_timeout = 50")
+    with transaction(engine) as other:
+        other.execute(sa.text("LOCK TABLE llm_cache IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(CacheUnavailable):
+            fetch(engine, "SELECT count(*) FROM llm_cache", {})
+        with pytest.raises(CacheUnavailable), transaction(engine, limited=True) as mine:
+            mine.execute(sa.text("SELECT count(*) FROM llm_cache"))
+
+    assert [(0,)] == fetch(engine, "SELECT count(*) FROM llm_cache", {})
+    with connected(engine) as connection:
+        assert "0" == connection.execute(sa.text("SHOW statement_timeout")).scalar_one()

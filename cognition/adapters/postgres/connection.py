@@ -28,6 +28,8 @@ _DRIVERS = {"postgresql", "postgresql+psycopg2"}
 _POOL_SIZE = 10
 _POOL_OVERFLOW = 20
 _POOL_SECONDS = 1.0  # a cache must be quick or absent
+# The same for a statement, in milliseconds; long enough for a batch of ten thousand entries.
+_LIMIT = "SET LOCAL statement_timeout = 5000"
 
 # Read by libpq; only the name is sent to the server. A host that vanishes without a word is noticed after about three
 # seconds instead of the system's quarter of an hour. Unix sockets neither need nor mind these.
@@ -116,10 +118,17 @@ def check(engine: sa.Engine) -> None:
 
 
 @contextmanager
-def transaction(engine: sa.Engine) -> Generator[sa.Connection]:
-    """Run statements in one transaction and name what goes wrong in our words."""
+def transaction(engine: sa.Engine, *, limited: bool = False) -> Generator[sa.Connection]:
+    """Run statements in one transaction and name what goes wrong in our words.
+
+    Args:
+        engine: From `connect`.
+        limited: Whether a statement that takes long, such as one that waits for another session's lock, is given up.
+    """
     # Whatever the role's default is: who waited for a lock must see the row as it is then.
     with connected(engine) as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
+        if limited:
+            connection.exec_driver_sql(_LIMIT)
         yield connection
 
 
@@ -152,7 +161,8 @@ def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> l
         connection: Any = pooled.dbapi_connection
         try:
             with connection.cursor() as cursor:
-                cursor.execute(statement, parameters)
+                # Sent together they are one transaction, so the limit ends with it.
+                cursor.execute(f"{_LIMIT}; {statement}", parameters)
                 return cursor.fetchall() if cursor.description else []
         finally:
             if connection.closed:

@@ -40,7 +40,7 @@ class PostgresLedger:
             CacheUnavailable: The store did not answer; the same batch may be written again.
             LedgerConflict: A row with other contents already stands under the same call key and attempt.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, limited=True) as connection:
             added = _add_rows(connection, batch.rows)
             if growth := totals(batch.counts, added):
                 connection.exec_driver_sql(ADD_COUNTS, bind(growth))
