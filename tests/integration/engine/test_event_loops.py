@@ -149,7 +149,7 @@ async def test_an_engine_is_used_sync_and_async(stage: Stage) -> None:
     assert ("provider", "l1") == (asked.layer, stage.ask(engine, "Same?").layer)
 
 
-def test_an_agent_is_cached(stage: Stage) -> None:
+async def test_an_agent_is_cached(stage: Stage) -> None:
     """The engine as an Agent's model: the second run asks nobody."""
     from pydantic_ai import Agent  # noqa: PLC0415  takes a while, and only this test needs it
 
@@ -162,7 +162,8 @@ def test_an_agent_is_cached(stage: Stage) -> None:
 
     for _ in range(2):
         agent = Agent(CompletionModel(ask, "openai-chat:gpt-5-mini"), instructions="Be brief.")
-        assert "It stops calls to a service that is down." == agent.run_sync("What is a circuit breaker?").output
+        answer = await agent.run("What is a circuit breaker?")
+        assert "It stops calls to a service that is down." == answer.output
     assert 1 == stage.provider.count
 
 
