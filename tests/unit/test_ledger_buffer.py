@@ -12,64 +12,27 @@ from typing import Any
 
 import pytest
 
-from cognition.adapters.memory import MemoryLedger
 from cognition.domain.attribution import Attribution
 from cognition.domain.completion import Call, Completion, CompletionRequest
 from cognition.domain.entry import Layer
 from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import LedgerBatch, LedgerRow
-from cognition.errors import CacheUnavailable
 from cognition.events import Answered, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
 from cognition.resilience.store_breaker import StoreBreaker
 from cognition.services import ledger_buffer
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, a_row, an_answer
+from tests.unit.failing_ledger import FailingLedger
 
 TENANT, NAMESPACE = "acme", "support"
 SAVED = Decimal("0.0004")
 
 
-class Ledger(MemoryLedger):
-    """A ledger in memory that can be taken down and that chokes on some rows.
-
-    Attributes:
-        batches: Every batch that was tried, in order.
-        down: Whether it answers nothing.
-        poison: Request ids of rows that it can never write.
-        poisoned_counts: Whether it can never write look-up counts.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: list[LedgerBatch] = []
-        self.down = False
-        self.poison: set[str] = set()
-        self.poisoned_counts = False
-
-    def record(self, batch: LedgerBatch) -> None:
-        """Write a batch, unless it must fail."""
-        self.batches.append(batch)
-        self.ping()
-        if self.poison & {row.request_id for row in batch.rows} or (self.poisoned_counts and batch.counts):
-            raise ValueError("no such value")
-        super().record(batch)
-
-    def ping(self) -> None:
-        """Fail while the ledger is down."""
-        if self.down:
-            raise CacheUnavailable.of("postgres", "no connection")
-
-    @property
-    def written(self) -> list[str]:
-        """The request ids of the rows, oldest write first."""
-        return [row.request_id for row in self.rows]
-
-
 @pytest.fixture
-def ledger() -> Ledger:
+def ledger() -> FailingLedger:
     """Return an empty ledger that answers."""
-    return Ledger()
+    return FailingLedger()
 
 
 @pytest.fixture
@@ -79,7 +42,7 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def breaker(ledger: Ledger) -> StoreBreaker:
+def breaker(ledger: FailingLedger) -> StoreBreaker:
     """Return a breaker that stays open once it was tripped, because it never probes."""
     breaker = StoreBreaker("postgres", ledger.ping, lambda _: None)
     breaker.close()
@@ -88,7 +51,7 @@ def breaker(ledger: Ledger) -> StoreBreaker:
 
 @pytest.fixture
 def buffer(
-    ledger: Ledger, breaker: StoreBreaker, clock: FakeClock, events: list[Event], monkeypatch: pytest.MonkeyPatch
+    ledger: FailingLedger, breaker: StoreBreaker, clock: FakeClock, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> LedgerBuffer:
     """Return an empty buffer that is flushed by the test alone: its timers never run out."""
     monkeypatch.setattr(ledger_buffer, "_FLUSH_SECONDS", threading.TIMEOUT_MAX)
@@ -100,7 +63,7 @@ def rows(*names: str) -> list[LedgerRow]:
     return [a_row(request_id=name) for name in names]
 
 
-def recover(ledger: Ledger, breaker: StoreBreaker) -> None:
+def recover(ledger: FailingLedger, breaker: StoreBreaker) -> None:
     """Let the ledger answer again, and the breaker know."""
     ledger.down = False
     breaker.forget()
@@ -130,20 +93,20 @@ def a_look_up(**counts: int) -> LookedUp:
     return LookedUp(TENANT, NAMESPACE, MODEL, Layer.L1, **counts)
 
 
-def counted(ledger: Ledger, clock: FakeClock) -> dict[str, Any]:
+def counted(ledger: FailingLedger, clock: FakeClock) -> dict[str, Any]:
     """Return what the ledger counted in L1."""
     (stats,) = ledger.stats(TENANT, timedelta(hours=1), clock())
     return {name: getattr(stats, name) for name in ("hits", "misses", "corrupt", "stores", "saved_usd")}
 
 
-def test_attempts_are_written_at_once(buffer: LedgerBuffer, ledger: Ledger) -> None:
+def test_attempts_are_written_at_once(buffer: LedgerBuffer, ledger: FailingLedger) -> None:
     """Money that was spent does not wait in memory."""
     buffer.record(rows("first", "second"))
 
     assert ["first", "second"] == ledger.written
 
 
-def test_noted_rows_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger) -> None:
+def test_noted_rows_wait_for_the_batch(buffer: LedgerBuffer, ledger: FailingLedger) -> None:
     """And are then written in one transaction, in their order."""
     buffer.note(rows("first"))
     buffer.note(rows("second"))
@@ -154,7 +117,7 @@ def test_noted_rows_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger) -> 
     assert [["first", "second"]] == [[row.request_id for row in batch.rows] for batch in ledger.batches]
 
 
-def test_hits_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+def test_hits_wait_for_the_batch(buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock) -> None:
     """After the attempts noted before; each has its own row, and the entry's accesses are counted."""
     noon = clock()
     buffer.observe(a_hit("one"))
@@ -172,7 +135,7 @@ def test_hits_wait_for_the_batch(buffer: LedgerBuffer, ledger: Ledger, clock: Fa
     assert {a_hit().address: (2, last)} == ledger.accesses
 
 
-def test_a_hit_is_booked_with_what_it_saved(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+def test_a_hit_is_booked_with_what_it_saved(buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock) -> None:
     """To whom it belongs, at no cost."""
     buffer.observe(a_hit())
     buffer.flush()
@@ -185,7 +148,7 @@ def test_a_hit_is_booked_with_what_it_saved(buffer: LedgerBuffer, ledger: Ledger
     assert SAVED == counted(ledger, clock)["saved_usd"]
 
 
-def test_an_answer_of_the_provider_is_no_hit(buffer: LedgerBuffer, ledger: Ledger) -> None:
+def test_an_answer_of_the_provider_is_no_hit(buffer: LedgerBuffer, ledger: FailingLedger) -> None:
     """Its attempts are recorded by those who made them."""
     answered = a_hit()
     paid = replace(answered.completion, layer=Layer.PROVIDER)
@@ -195,7 +158,7 @@ def test_an_answer_of_the_provider_is_no_hit(buffer: LedgerBuffer, ledger: Ledge
     assert [] == ledger.batches
 
 
-def test_look_ups_are_added_up(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+def test_look_ups_are_added_up(buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock) -> None:
     """In one count an hour and layer, however many there were."""
     buffer.observe(a_look_up(hits=1))
     buffer.observe(a_look_up(hits=2, misses=3, corrupt=1))
@@ -207,7 +170,9 @@ def test_look_ups_are_added_up(buffer: LedgerBuffer, ledger: Ledger, clock: Fake
     assert {"hits": 3, "misses": 4, "corrupt": 1, "stores": 1, "saved_usd": 0} == counted(ledger, clock)
 
 
-def test_counts_belong_to_the_hour_of_the_look_up(buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock) -> None:
+def test_counts_belong_to_the_hour_of_the_look_up(
+    buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock
+) -> None:
     """Not to the one in which they are written."""
     buffer.observe(a_look_up(hits=1))
     noon = clock()
@@ -218,7 +183,7 @@ def test_counts_belong_to_the_hour_of_the_look_up(buffer: LedgerBuffer, ledger: 
 
 
 def test_what_a_dead_ledger_does_not_take_waits(
-    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, events: list[Event]
+    buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker, events: list[Event]
 ) -> None:
     """An event says so, the breaker opens, and nobody asks the ledger again until it is back."""
     ledger.down = True
@@ -232,7 +197,7 @@ def test_what_a_dead_ledger_does_not_take_waits(
     assert 1 == len(ledger.batches)
 
 
-def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker) -> None:
+def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker) -> None:
     """In the order of the calls, once the ledger answers again."""
     ledger.down = True
     buffer.note(rows("first"))
@@ -247,7 +212,7 @@ def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: Ledger, brea
 
 
 def test_counts_survive_a_dead_ledger(
-    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, clock: FakeClock
+    buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker, clock: FakeClock
 ) -> None:
     """They are added to those of the time after, hits and their savings once."""
     ledger.down = True
@@ -264,7 +229,7 @@ def test_counts_survive_a_dead_ledger(
 
 
 def test_accesses_survive_a_dead_ledger(
-    buffer: LedgerBuffer, ledger: Ledger, breaker: StoreBreaker, clock: FakeClock
+    buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker, clock: FakeClock
 ) -> None:
     """Which entries are used decides what is evicted, after an outage too."""
     ledger.down = True
@@ -280,7 +245,7 @@ def test_accesses_survive_a_dead_ledger(
 
 def test_above_the_limit_the_oldest_rows_are_given_up(
     buffer: LedgerBuffer,
-    ledger: Ledger,
+    ledger: FailingLedger,
     breaker: StoreBreaker,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -302,7 +267,7 @@ def test_above_the_limit_the_oldest_rows_are_given_up(
 
 @pytest.mark.parametrize("poison", "abcdefg")
 def test_a_row_that_cannot_be_written_holds_up_no_other(
-    buffer: LedgerBuffer, ledger: Ledger, clock: FakeClock, caplog: pytest.LogCaptureFixture, poison: str
+    buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock, caplog: pytest.LogCaptureFixture, poison: str
 ) -> None:
     """Wherever it stands, it alone is given up, and a log line says so; look-ups are counted once."""
     ledger.poison = {poison}
@@ -316,7 +281,7 @@ def test_a_row_that_cannot_be_written_holds_up_no_other(
     assert (1, 1) == (counted(ledger, clock)["hits"], counted(ledger, clock)["misses"])
 
 
-def test_a_row_that_cannot_be_written_is_found_by_halving(buffer: LedgerBuffer, ledger: Ledger) -> None:
+def test_a_row_that_cannot_be_written_is_found_by_halving(buffer: LedgerBuffer, ledger: FailingLedger) -> None:
     """Two batches for each halving, not one for each row."""
     names = [f"{number:03}" for number in range(64)]
     ledger.poison = {"017"}
@@ -330,7 +295,7 @@ def test_a_row_that_cannot_be_written_is_found_by_halving(buffer: LedgerBuffer, 
 
 
 def test_counts_that_cannot_be_written_hold_up_no_row(
-    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+    buffer: LedgerBuffer, ledger: FailingLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Only they are given up."""
     ledger.poisoned_counts = True
@@ -344,7 +309,7 @@ def test_counts_that_cannot_be_written_hold_up_no_row(
 
 
 def test_a_poison_row_is_not_tried_for_ever(
-    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+    buffer: LedgerBuffer, ledger: FailingLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An attempt that the ledger refuses is logged by the one who recorded it, and not kept for the next batch."""
     ledger.poison = {"bad"}
@@ -356,7 +321,9 @@ def test_a_poison_row_is_not_tried_for_ever(
     assert 1 == len(ledger.batches)
 
 
-def test_closing_writes_what_waits(buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_writes_what_waits(
+    buffer: LedgerBuffer, ledger: FailingLedger, caplog: pytest.LogCaptureFixture
+) -> None:
     """And has nothing to say then."""
     buffer.note(rows("last"))
 
@@ -367,7 +334,7 @@ def test_closing_writes_what_waits(buffer: LedgerBuffer, ledger: Ledger, caplog:
 
 
 def test_closing_says_what_could_not_be_written(
-    buffer: LedgerBuffer, ledger: Ledger, caplog: pytest.LogCaptureFixture
+    buffer: LedgerBuffer, ledger: FailingLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line with the number of rows, hits included, is all that is left of them."""
     ledger.down = True
@@ -382,7 +349,7 @@ def test_closing_says_what_could_not_be_written(
 
 
 def test_a_batch_is_written_without_being_asked_for(
-    ledger: Ledger, breaker: StoreBreaker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ledger: FailingLedger, breaker: StoreBreaker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A timer starts with the first row that waits."""
     monkeypatch.setattr(ledger_buffer, "_FLUSH_SECONDS", 0.001)
@@ -405,7 +372,7 @@ def _then(record: Callable[[LedgerBatch], None], written: threading.Event) -> Ca
     return recording
 
 
-def test_rows_noted_by_many_threads_are_all_written(buffer: LedgerBuffer, ledger: Ledger) -> None:
+def test_rows_noted_by_many_threads_are_all_written(buffer: LedgerBuffer, ledger: FailingLedger) -> None:
     """Once each, while others flush."""
 
     def note(names: Sequence[str]) -> None:
