@@ -65,7 +65,8 @@ def _add_rows(connection: sa.Connection, rows: Sequence[LedgerRow]) -> list[Ledg
     """Return the rows that did not stand there yet."""
     if not rows:
         return []
-    parameters = bind([_row(row) for row in rows])
+    written = [_row(row) for row in rows]
+    parameters = bind(written)
     added = {(tenant, str(key), attempt) for tenant, key, attempt in connection.exec_driver_sql(ADD_ROWS, parameters)}
     if len(added) < len(rows):
         for call_key, attempt in connection.exec_driver_sql(FIND_CONFLICT, parameters):
@@ -73,8 +74,11 @@ def _add_rows(connection: sa.Connection, rows: Sequence[LedgerRow]) -> list[Ledg
                 f"Another ledger row stands under call {call_key}, attempt {attempt};"
                 " give each call a request id of its own."
             )
-    by_key = {(row.tenant, str(row.call_key), row.attempt): row for row in rows}
-    return [by_key[key] for key in added]
+    return [row for row, as_written in zip(rows, written, strict=True) if _identity(as_written) in added]
+
+
+def _identity(written: Row) -> tuple[str, str, int]:
+    return written["tenant"], written["call_key"], written["attempt"]
 
 
 def _row(row: LedgerRow) -> Row:
@@ -104,7 +108,7 @@ def _row(row: LedgerRow) -> Row:
         "completion_tokens": usage.output_tokens,
         "cached_tokens": usage.cache_read_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
-        "reasoning_tokens": usage.details.get("reasoning_tokens", 0),
+        "reasoning_tokens": usage.output_reasoning_tokens or usage.details.get("reasoning_tokens", 0),
         "cost_usd": cost.usd if cost else None,
         "saved_usd": row.saved_usd,
         "cache_layer": row.layer.value,

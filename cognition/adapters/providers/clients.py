@@ -101,6 +101,11 @@ def host_of(model: Model) -> str:
     return urlsplit(model.base_url or "").netloc.rpartition("@")[2] or "its provider"
 
 
+def key_of(model: Model) -> str | None:
+    """Return the key that a model's client really uses, which the environment may have given it."""
+    return getattr(getattr(model, "client", None), "api_key", None)
+
+
 def _check(credentials: Credentials) -> None:
     key, base_url = credentials.api_key, credentials.base_url
     if key is not None and not _KEY.fullmatch(key):

@@ -11,9 +11,9 @@ from pydantic_ai.messages import InstructionPart, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
-from cognition.adapters.providers.clients import Client, host_of, local_model_of, model_of, open_client
+from cognition.adapters.providers.clients import Client, host_of, key_of, local_model_of, model_of, open_client
 from cognition.adapters.providers.local_model import LocalEndpoint, LocalModel
-from cognition.adapters.providers.provider_errors import FAILURES, translate
+from cognition.adapters.providers.provider_errors import FAILURES, ProviderWords, translate
 from cognition.domain.completion import CompletionRequest, Credentials
 from cognition.errors import ConfigurationError
 
@@ -60,7 +60,8 @@ class ModelProvider:
                 model_request_parameters=_parameters(request),
             )
         except FAILURES as error:
-            raise translate(error, request.model, host_of(model)) from error
+            failure = translate(error, request.model, host_of(model))
+            words = ProviderWords.of(error, (request.credentials.api_key, key_of(model)))
         except UserError as error:
             raise ConfigurationError(f"{request.model} cannot be asked this way: {error.message}") from error
         except UnicodeEncodeError as error:
@@ -68,6 +69,8 @@ class ModelProvider:
                 "The prompt or a header holds half a character (a lone surrogate) or one no header may hold; remove it."
             )
             raise ConfigurationError(message) from error
+        # Not where it was caught: the original would hang on to it as its context.
+        raise failure from words
 
     async def close(self) -> None:
         """Close connections and local models."""

@@ -1,11 +1,13 @@
 """What goes wrong at a provider, in the engine's own errors; decided by structured codes, never by message texts.
 
-The provider's own words stay in `__cause__`: they may quote the prompt.
+The provider's own words stay in `__cause__`, because they may quote the prompt, and without the key, because Dask
+pickles causes and Prefect logs them.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 from pydantic_ai.exceptions import (
     AgentRunError,
@@ -123,6 +125,23 @@ _RULES = (  # the first that fits
 
 FAILURES = (AgentRunError, AttributeError, LookupError, TypeError)
 """What asking a model raises when it fails; the built-in ones when pydantic-ai reads an answer of a wrong shape."""
+
+
+class ProviderWords(Exception):
+    """What the provider or its client said, without the key."""
+
+    @classmethod
+    def of(cls, error: Exception, keys: Iterable[str | None]) -> Self:
+        """Return the words of an error.
+
+        Args:
+            error: What was raised.
+            keys: Secrets that a provider may repeat.
+        """
+        words = f"{type(error).__name__}: {error}"
+        for key in filter(None, keys):
+            words = words.replace(key, "***")
+        return cls(words)
 
 
 def translate(error: Exception, model: str, place: str) -> ProviderError:
