@@ -31,7 +31,7 @@ class OwnerLoop:
         """Start nothing yet.
 
         Args:
-            workers: How many blocking calls may run at once; the size of the database pool.
+            workers: How many blocking calls may run at once; no more than the database pool can serve.
         """
         self._workers = workers
         self._lock = threading.Lock()

@@ -43,7 +43,7 @@ _IN_PROCESS = "memory://"
 _ENTRY = b"="
 _ERROR = b"!"
 
-# One worker thread for each pooled database connection.
+# Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
 _WORKERS = 20
 
 
