@@ -18,6 +18,7 @@ from cognition.domain.completion import CompletionRequest
 from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
 from cognition.domain.ledger import LayerStats, LedgerBatch, ReportLine, ReportQuery
 from cognition.domain.pricing import Cost
+from cognition.domain.semantic import EmbedderIdentity, Label, Neighbour, Pair, Question, Vector, Vectors
 
 Clock = Callable[[], datetime]
 """Returns the present time, with a time zone."""
@@ -78,11 +79,13 @@ class Dropped:
     """What an invalidation removed from L2.
 
     Attributes:
-        addresses: The entries removed.
+        addresses: The entries removed from L2.
+        semantic: How many entries were removed from L3.
         generations: The new generation of each namespace concerned.
     """
 
     addresses: Sequence[Address] = ()
+    semantic: int = 0
     generations: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
@@ -90,11 +93,142 @@ class DurableStore(EntryStore, Protocol):
     """L2: the layer that decides what is valid."""
 
     def invalidate(self, selection: Selection) -> Dropped:
-        """Remove the selected entries and raise the generation of their namespaces, in one transaction."""
+        """Remove the selected entries from L2 and L3 and raise the generation of their namespaces, in one transaction.
+
+        Copies that were made of a removed entry for similar questions go with it.
+        """
         ...
 
     def purge(self, now: datetime, limit: int) -> int:
         """Delete up to `limit` expired entries; return how many."""
+        ...
+
+
+# -- the semantic layer -----------------------------------------------------------------------------------------------
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors; blocking, safe to use from any thread but the owner loop's."""
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """What makes its vectors comparable."""
+        ...
+
+    def fits(self, text: str) -> bool:
+        """Whether a text lies within the window; a longer one would be compared by its head alone, so it never is."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector a text, in order, each of unit length.
+
+        Raises:
+            CacheUnavailable: The embedder did not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model or the connections."""
+        ...
+
+
+class Verifier(Protocol):
+    """Says how likely the answer to one question would do for another; blocking, safe to use from any thread."""
+
+    @property
+    def name(self) -> str:
+        """Name and revision of its model, for messages and labels."""
+        ...
+
+    def verify(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        """Return a probability from 0 to 1 for each pair of a cached and an asked question, in order.
+
+        Raises:
+            CacheUnavailable: The verifier did not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """What L3 holds near one question.
+
+    Attributes:
+        neighbours: Nearest first, all of the question's own scope, not expired, not blocked for this question.
+        generation: The namespace's generation; neighbours carry it, so that faster layers accept copies of them.
+    """
+
+    neighbours: Sequence[Neighbour] = ()
+    generation: int | None = None
+
+
+class SemanticStore(Protocol):
+    """L3: answers by the meaning of their questions, and the vectors of texts."""
+
+    @property
+    def name(self) -> str:
+        """Name of the store in messages."""
+        ...
+
+    def nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
+        """Return up to `limit` neighbours of each question, in order, with one round trip for all.
+
+        Args:
+            fingerprint: Of the embedder; rows of others are not looked at.
+            questions: What to look up.
+            limit: How many neighbours of each.
+        """
+        ...
+
+    def put(self, fingerprint: str, items: Sequence[tuple[Question, CacheEntry]]) -> int:
+        """Keep answers to questions, replacing older ones; return how many were kept.
+
+        An entry whose generation is older than the namespace's is refused.
+        """
+        ...
+
+    def vectors(self, tenant: str, fingerprint: str, texts: Sequence[bytes]) -> dict[bytes, Vector]:
+        """Return the vectors that are known, by the hash of their text."""
+        ...
+
+    def keep_vectors(self, tenant: str, fingerprint: str, vectors: Mapping[bytes, Vector]) -> None:
+        """Keep vectors by the hash of their text."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...
+
+
+class PairStore(Protocol):
+    """What is known about similar questions: which pairs were met, which were judged, which may never meet again."""
+
+    def note(self, pairs: Sequence[Pair]) -> None:
+        """Remember pairs, so that they can be judged and reported later; a pair noted again changes nothing."""
+        ...
+
+    def find(self, tenant: str, request_id: str) -> Pair | None:
+        """Return the pair of one call."""
+        ...
+
+    def find_served(self, tenant: str, asked_key: bytes, cached_key: bytes) -> Pair | None:
+        """Return the latest served pair of two exact keys, for a call that got a copy of a semantic hit."""
+        ...
+
+    def judge(self, pair: Pair, label: Label) -> None:
+        """Record a verdict on a pair, whether the pair was noted or not; a later verdict of one source replaces it."""
+        ...
+
+    def block(self, pair: Pair) -> None:
+        """Never again let one of two texts be answered by the answer to the other, for this tenant."""
+        ...
+
+    def labels(self, tenant: str, namespace: str, fingerprint: str, limit: int) -> list[Label]:
+        """Return the latest verdicts of a namespace, newest first."""
         ...
 
 

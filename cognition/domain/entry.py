@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -58,6 +59,9 @@ class CacheEntry:
         expires_at: End of this copy's life; a copy never outlives the one it was made from.
         request_id: The call that produced it.
         tags: Labels for `invalidate(tag=...)`.
+        origin: For a copy made for a similar question: the exact key, in hexadecimal, of the question that was
+            answered; None for an answer to the question itself.
+        similarity: Cosine similarity of the two questions; None for an answer to the question itself.
     """
 
     key: str
@@ -70,6 +74,8 @@ class CacheEntry:
     expires_at: datetime
     request_id: str
     tags: tuple[str, ...] = ()
+    origin: str | None = None
+    similarity: float | None = None
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the entry may still answer."""
@@ -122,6 +128,21 @@ class Bypass:
 LookUp = Hit | Miss | Bypass
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Questions near one.
+
+    Attributes:
+        fingerprint: Of the embedder that made the vector.
+        vector: The question's embedding, of unit length.
+        above: The lowest cosine similarity that counts as near.
+    """
+
+    fingerprint: str
+    vector: Sequence[float]
+    above: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which entries a caller declares wrong. Conditions that are set must all hold; at least one must be set.
@@ -133,6 +154,7 @@ class Selection:
         tag: All entries that carry a tag.
         key: One exact request.
         created_before: All answers older than a time.
+        similar: All answers to questions near one.
     """
 
     tenant: str
@@ -141,3 +163,4 @@ class Selection:
     tag: str | None = None
     key: bytes | None = None
     created_before: datetime | None = None
+    similar: Near | None = None

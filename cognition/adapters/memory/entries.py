@@ -153,9 +153,8 @@ class MemoryDurableEntries(_Shelf):
                 del self._values[address]
             for namespace in concerned:
                 self._generations[namespace] = self._generation(namespace) + 1
-            return Dropped(
-                dropped, {namespace: self._generations[tenant, namespace] for tenant, namespace in concerned}
-            )
+            generations = {namespace: self._generations[tenant, namespace] for tenant, namespace in concerned}
+            return Dropped(dropped, generations=generations)
 
     def purge(self, now: datetime, limit: int) -> int:
         """Delete up to `limit` expired entries; return how many."""
