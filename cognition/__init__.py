@@ -4,6 +4,7 @@ from cognition.domain.attribution import Attribution
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
 from cognition.domain.pricing import Rate
+from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import (
     CacheError,
     CacheUnavailable,
@@ -51,6 +52,7 @@ __all__ = [
     "RateLimited",
     "RequestRejected",
     "ResiliencePolicy",
+    "SemanticPolicy",
     "Settings",
     "__version__",
 ]

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.pricing import Rate
+from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
 from cognition.resilience.policy import ResiliencePolicy
 
@@ -40,7 +41,11 @@ class Settings(BaseSettings):
         home: Folder of the embedded servers.
         tenant: Whose calls these are; tenants never see each other's answers.
         model: The model of calls that name none, as `provider:model`.
+        embedder: What turns prompts into vectors, `local:all-minilm-l6-v2` or `provider:model`; None switches the
+            semantic layer off.
+        verifier: What decides about neighbours that are neither near nor far, `local:name` or `onnx:folder`.
         cache: How calls use the cache unless they say otherwise.
+        semantic: When similar prompts' answers may be given, unless calls say otherwise.
         resilience: How hard calls try unless they say otherwise.
         prices: Prices that override the public ones, by `provider:model`.
     """
@@ -52,7 +57,10 @@ class Settings(BaseSettings):
     home: Path | None = None
     tenant: str = "default"
     model: str | None = None
+    embedder: str | None = None
+    verifier: str | None = None
     cache: CachePolicy = CachePolicy()
+    semantic: SemanticPolicy = SemanticPolicy()
     resilience: ResiliencePolicy = ResiliencePolicy()
     prices: dict[str, Rate] = {}
     _identity: str = PrivateAttr(default="")
