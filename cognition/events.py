@@ -9,6 +9,7 @@ from typing import Any
 
 from cognition.domain.completion import Call, Completion
 from cognition.domain.entry import Address, Layer
+from cognition.domain.semantic import Label, Pair
 
 _log = logging.getLogger("cognition")
 
@@ -105,6 +106,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class PairJudged:
+    """Somebody said whether the answer to one question would do for another."""
+
+    pair: Pair
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerDelayed:
     """Ledger rows could not be written yet and wait in memory."""
 
@@ -129,6 +138,7 @@ Event = (
     | RetryScheduled
     | Answered
     | Failed
+    | PairJudged
     | LedgerDelayed
     | LedgerDropped
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cognition.domain.error_bound import Limit
 from cognition.errors import ConfigurationError
 
 SemanticMode = Literal["off", "shadow", "on"]
@@ -58,9 +59,11 @@ class SemanticPolicy:
         if not 1 <= self.candidates <= 20:  # noqa: PLR2004  more would be read only to be refused
             raise ConfigurationError("The candidates of a SemanticPolicy must be from 1 to 20.")
 
-    def threshold_of(self, namespace: str) -> float:
-        """Return the threshold of a namespace while there are too few labels."""
-        return self.thresholds.get(namespace, self.threshold)
+    def limit_of(self, namespace: str) -> Limit:
+        """Return how near a neighbour must be in a namespace, and how sure one must be of it."""
+        default = self.thresholds.get(namespace, self.threshold)
+        lowest = max(0.0, default - self.grey_band)
+        return Limit(default=default, lowest=lowest, max_error=self.max_error, confidence=self.confidence)
 
 
 def semantic_policy_of(given: SemanticPolicy | SemanticMode, default: SemanticPolicy) -> SemanticPolicy:

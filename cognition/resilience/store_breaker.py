@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from cognition.errors import CacheUnavailable
 from cognition.events import Emit, StoreFailed, StoreRecovered
@@ -88,3 +89,14 @@ class StoreBreaker:
             self._open = False
             self._emit(StoreRecovered(self._name))
             return
+
+
+StoreT = TypeVar("StoreT")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded(Generic[StoreT]):
+    """A store and the breaker that leaves it alone while it is down."""
+
+    store: StoreT
+    breaker: StoreBreaker
