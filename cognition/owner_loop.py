@@ -9,6 +9,7 @@ threads end with each submitted task.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -22,6 +23,9 @@ from cognition.errors import CallNotPermitted
 T = TypeVar("T")
 
 _CLOSE_SECONDS = 5.0
+_MOST_SPAWNED = 16
+
+_log = logging.getLogger(__name__)
 
 
 class OwnerLoop:
@@ -39,6 +43,7 @@ class OwnerLoop:
         self._pool: _Workers | None = None
         self._closed = False
         self._left_behind: list[object] = []
+        self._spawned: set[Future[object]] = set()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for its result in this thread.
@@ -70,6 +75,20 @@ class OwnerLoop:
             if future.cancelled() and caller is not None and not caller.cancelling():
                 raise _closed_meanwhile() from None
             raise
+
+    def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine on the loop without waiting for it; dropped when too many run already or the loop is closed.
+
+        For work that nobody waits for and whose loss harms nobody: its errors are logged, and closing cancels it.
+        """
+        with self._lock:
+            room = not self._closed and len(self._spawned) < _MOST_SPAWNED
+        if not room:
+            coroutine.close()
+            return
+        future = self._submit(coroutine)
+        self._spawned.add(future)
+        future.add_done_callback(self._spawned_ended)
 
     async def in_thread(self, use: Callable[[], T]) -> T:
         """Run a blocking call in a worker thread and await its result, from any loop."""
@@ -104,6 +123,12 @@ class OwnerLoop:
         self._lock = threading.Lock()
         self._running = None
         self._pool = None
+        self._spawned = set()
+
+    def _spawned_ended(self, future: Future[object]) -> None:
+        self._spawned.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _log.warning("Work in the background failed: %s", error)
 
     def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         with self._lock:
