@@ -1,0 +1,137 @@
+"""Text to tokens: what every rule reads.
+
+English spelling is evened out here: contractions, possessives, dots in abbreviations, hyphens, spelled numbers. Nothing
+of a text is dropped; the work is linear in its length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from cognition.domain.guard.lexicon import Lexicon, lexicon
+
+
+class Kind(Enum):
+    """What a token is."""
+
+    WORD = "word"
+    NUMBER = "number"
+    LITERAL = "literal"
+    """Code, a URL, an address, a path, a model or article number: means itself only, letter by letter."""
+    MARK = "mark"
+
+
+class Token(NamedTuple):
+    """One word, number, literal or punctuation mark.
+
+    Attributes:
+        word: Lower case, evened out.
+        surface: As written.
+        kind: What it is.
+        opens: Whether it begins a sentence.
+    """
+
+    word: str
+    surface: str
+    kind: Kind
+    opens: bool
+
+
+_TOKEN = re.compile(
+    r"""
+    (?P<literal>
+        (?:https?|ftp|file|s3|redis|postgresql)://[^\s<>"']+[^\s<>"'.,;:!?)]     # a URL
+      | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                             # an e-mail address
+      | (?<!\w)(?:~|\.{1,2})?(?:/[\w.@-]*\w){2,}                                 # a file path
+      | (?<!\w)[A-Za-z]:\\[\w.\\-]+
+      | (?<!\S)--?[A-Za-z][\w-]*                                                 # a flag
+      | [A-Za-z]\w*(?:_\w+)+(?:\(\))? | [A-Za-z]\w*\(\) | \$\w*[A-Za-z]\w*       # snake_case, call(), $VARIABLE
+      | [A-Za-z]\+\+ | (?<!\w)[CFJ]\#(?!\w) | (?<!\w)\.(?:NET|net)\b             # C++, C#, .NET
+    )
+  | (?P<number>\d[\d,.]*(?:st|nd|rd|th)?(?![\w-]*[A-Za-z]|-\d))
+  | (?P<word>[^\W_]+(?:['.-][^\W_]+)*)
+  | (?P<mark>[^\s\w])
+    """,
+    re.VERBOSE,
+)
+_FOLDED = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"})
+_ENDS = frozenset(".?!:\n")
+_PARTS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_AMOUNT = re.compile(r"(\d[\d.,]*)([^\W\d_]+)")
+_PRICE = re.compile(r"([^\W\d_]+)(\d[\d.,]*)")
+
+
+def tokens_of(text: str) -> list[Token]:
+    """Split a text into tokens."""
+    words = lexicon()
+    found: list[Token] = []
+    opens = True
+    for match in _TOKEN.finditer(text.translate(_FOLDED)):
+        surface, group = match.group(), match.lastgroup
+        if group == "mark":
+            found.append(Token(surface, surface, Kind.MARK, opens=False))
+            opens = opens or surface in _ENDS
+            continue
+        if group == "literal":
+            found.append(Token(surface, surface, Kind.LITERAL, opens))
+        elif group == "number":
+            found.append(Token(surface.rstrip(",.").replace(",", ""), surface, Kind.NUMBER, opens))
+        else:
+            found.extend(_parts(surface, words, opens=opens))
+        opens = False
+    return found
+
+
+def _parts(surface: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
+    """Split what is written as one word and is several: contractions, possessives, hyphenated words, `5kg`."""
+    lower = surface.lower()
+    if expansion := words.contractions.get(lower):
+        for word in expansion:
+            yield Token(word, surface, Kind.WORD, opens)
+        return
+    if any(character.isdigit() for character in lower):
+        yield from _mixed(surface, lower, words, opens=opens)
+        return
+    for piece in surface.split("-"):
+        yield from _apostrophe(piece, words, opens=opens)
+
+
+def _apostrophe(surface: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
+    word, _, ending = surface.lower().partition("'")
+    head = surface[: len(word)]
+    dotted = word.replace(".", "")
+    if "." in word and not (len(word) > 2 * len(dotted) - 2 or "." in word[1:2]):
+        for piece in head.split("."):  # a full stop without a space
+            yield Token(piece.lower(), piece, Kind.WORD, opens)
+    else:
+        if ending == "t" and dotted.endswith("n"):
+            dotted = dotted[:-1]
+        yield Token("usa" if word == "u.s" else dotted, head, Kind.WORD, opens)
+    if ending == "t":
+        yield Token("not", surface, Kind.WORD, opens=False)
+    elif expansion := words.endings.get(ending if ending != "s" or word in words.takes_is else ""):
+        yield Token(expansion, surface, Kind.WORD, opens=False)
+
+
+def _mixed(surface: str, lower: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
+    """Read letters and digits together: an amount with its unit, an ordinal, or else a name such as `s7`."""
+    pieces = [piece for piece in lower.split("-") if piece]
+    read: list[Token] = []
+    for piece in pieces:
+        if piece.isalpha() and len(pieces) > 1 and piece in words.rank:
+            read.append(Token(piece, piece, Kind.WORD, opens))
+        elif piece.replace(",", "").replace(".", "").isdigit():
+            read.append(Token(piece.replace(",", ""), piece, Kind.NUMBER, opens))
+        elif (match := _AMOUNT.fullmatch(piece)) and match.group(2) in words.units:
+            read.append(Token(match.group(1).replace(",", ""), match.group(1), Kind.NUMBER, opens))
+            read.append(Token(match.group(2), match.group(2), Kind.WORD, opens=False))
+        elif (match := _PRICE.fullmatch(piece)) and match.group(1) in words.units:
+            read.append(Token(match.group(1), match.group(1), Kind.WORD, opens))
+            read.append(Token(match.group(2).replace(",", ""), match.group(2), Kind.NUMBER, opens=False))
+        else:
+            yield Token(lower.replace("'s", ""), surface, Kind.LITERAL, opens)
+            return
+    yield from read
