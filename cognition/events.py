@@ -26,6 +26,7 @@ class LookedUp:
         hits: How many look-ups it answered.
         misses: How many it could not answer, corrupt values included.
         corrupt: How many unreadable values it met.
+        refusals: In L3, how many near questions were refused, counted among the misses.
     """
 
     tenant: str
@@ -35,6 +36,7 @@ class LookedUp:
     hits: int = 0
     misses: int = 0
     corrupt: int = 0
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class PairMet:
+    """A question met a neighbour that answered it, or whose answer is to be compared with the provider's."""
+
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
 class PairJudged:
     """Somebody said whether the answer to one question would do for another."""
 
@@ -138,6 +147,7 @@ Event = (
     | RetryScheduled
     | Answered
     | Failed
+    | PairMet
     | PairJudged
     | LedgerDelayed
     | LedgerDropped

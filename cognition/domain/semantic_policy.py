@@ -21,8 +21,10 @@ class SemanticPolicy:
     Attributes:
         mode: `on` answers from near neighbours; `shadow` asks the provider and only compares, so that the error is
             known before anybody depends on it; `off` does neither.
-        threshold: The lowest score at which a neighbour may answer, while there are too few labels to know better.
+        threshold: The lowest score at which a neighbour may answer, while there are too few labels to know better. A
+            score is the estimated probability that the neighbour's answer does; no score lifts what the guard refuses.
         thresholds: Other thresholds, by namespace.
+        floor: Neighbours of a lower cosine similarity are not considered.
         max_error: The share of wrong answers among semantic hits that is tolerated; None trusts the threshold.
         confidence: How sure to be that the error stays below `max_error`.
         candidates: How many neighbours are considered.
@@ -35,6 +37,7 @@ class SemanticPolicy:
     mode: SemanticMode = "on"
     threshold: float = 0.92
     thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
+    floor: float = 0.8
     max_error: float | None = 0.02
     confidence: float = 0.95
     candidates: int = 3
@@ -50,7 +53,7 @@ class SemanticPolicy:
         """
         if self.mode not in _MODES:
             raise ConfigurationError(f"The semantic mode {self.mode!r} is unknown; write one of {', '.join(_MODES)}.")
-        shares = {"threshold": self.threshold, "check_share": self.check_share, "grey_band": self.grey_band}
+        shares = {name: getattr(self, name) for name in ("threshold", "floor", "check_share", "grey_band")}
         shares |= {f"threshold of namespace {name!r}": value for name, value in self.thresholds.items()}
         if wrong := next((name for name, value in shares.items() if not 0 <= value <= 1), None):
             raise ConfigurationError(f"The {wrong} of a SemanticPolicy must be between 0 and 1.")

@@ -111,7 +111,9 @@ def _terms(tokens: list[Token], stems: tuple[str, ...], taken: frozenset[int], w
     return tuple(found)
 
 
-_KEEPS_MARKER = frozenset(["the", "a", "an", "and", "or", "my", "your", "his", "her", "their", "our", "its", "this", "that"])
+_KEEPS_MARKER = frozenset(
+    ["the", "a", "an", "and", "or", "my", "your", "his", "her", "their", "our", "its", "this", "that"]
+)
 
 
 def _weight(token: Token, stem: str, words: Lexicon, *, named: bool) -> float:

@@ -93,9 +93,7 @@ def _value(tokens: Sequence[Token], place: int, words: Lexicon) -> tuple[str | N
     return _scaled(number, tokens, place + 1, words)
 
 
-def _scaled(
-    value: float, tokens: Sequence[Token], after: int, words: Lexicon, used: int = 1
-) -> tuple[str, bool, int]:
+def _scaled(value: float, tokens: Sequence[Token], after: int, words: Lexicon, used: int = 1) -> tuple[str, bool, int]:
     while after < len(tokens) and (factor := words.multipliers.get(tokens[after].word)):
         value *= factor
         after += 1

@@ -21,7 +21,32 @@ _WAYS = frozenset(["way", "method", "procedur", "step", "approach", "techniqu", 
 _REASONS = frozenset(["reason", "caus"])
 _TIMES = frozenset(["time", "date", "year", "day"])
 _MONEY = frozenset(["price", "cost", "fee", "salari", "amount", "number"])
-_STARTS = frozenset(["in", "on", "at", "by", "for", "from", "to", "with", "of", "and", "but", "so", "the", "exactly", "please", "tell", "me", "know", "say", "explain", "about", "if"])
+_STARTS = frozenset(
+    [
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "to",
+        "with",
+        "of",
+        "and",
+        "but",
+        "so",
+        "the",
+        "exactly",
+        "please",
+        "tell",
+        "me",
+        "know",
+        "say",
+        "explain",
+        "about",
+        "if",
+    ]
+)
 
 
 class Question(NamedTuple):

@@ -10,8 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _VOWELS = frozenset("aeiouy")
-_KEEP_S = ("ss", "us", "is", "ous", "news", "series", "species", "always", "perhaps", "physics", "politics", "economics")
-_NO_ADVERB = frozenset(["family", "only", "early", "daily", "italy", "july", "ally", "ugly", "holy", "jelly", "assembly", "anomaly", "monopoly", "supply", "reply"])
+_KEEP_S = (
+    "ss",
+    "us",
+    "is",
+    "ous",
+    "news",
+    "series",
+    "species",
+    "always",
+    "perhaps",
+    "physics",
+    "politics",
+    "economics",
+)
+_NO_ADVERB = frozenset(
+    [
+        "family",
+        "only",
+        "early",
+        "daily",
+        "italy",
+        "july",
+        "ally",
+        "ugly",
+        "holy",
+        "jelly",
+        "assembly",
+        "anomaly",
+        "monopoly",
+        "supply",
+        "reply",
+    ]
+)
 _DERIVED = (
     "izations", "isations", "ization", "isation", "ational", "ations", "ation", "itions", "ition", "ements", "ement",
     "nesses", "ness", "ments", "ment", "ities", "ity", "istic", "ically", "ical", "ists", "ist", "isms", "ism", "ions",

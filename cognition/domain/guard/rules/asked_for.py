@@ -7,7 +7,42 @@ from cognition.domain.guard.pair import Pair
 
 _APART = frozenset(
     frozenset(pair.split("/"))
-    for pair in ["why/manner", "yes-no/why", "yes-no/manner", "yes-no/who", "yes-no/where", "yes-no/amount", "yes-no/long", "yes-no/often", "who/where", "who/when", "who/why", "who/manner", "when/where", "when/why", "when/manner", "where/why", "amount/manner", "amount/why", "amount/who", "amount/where", "amount/when", "long/manner", "long/why", "long/amount", "often/manner", "often/why", "often/amount", "old/amount", "manner/experience", "why/experience", "when/long", "where/manner", "what-if/why", "what-if/manner"]
+    for pair in [
+        "why/manner",
+        "yes-no/why",
+        "yes-no/manner",
+        "yes-no/who",
+        "yes-no/where",
+        "yes-no/amount",
+        "yes-no/long",
+        "yes-no/often",
+        "who/where",
+        "who/when",
+        "who/why",
+        "who/manner",
+        "when/where",
+        "when/why",
+        "when/manner",
+        "where/why",
+        "amount/manner",
+        "amount/why",
+        "amount/who",
+        "amount/where",
+        "amount/when",
+        "long/manner",
+        "long/why",
+        "long/amount",
+        "often/manner",
+        "often/why",
+        "often/amount",
+        "old/amount",
+        "manner/experience",
+        "why/experience",
+        "when/long",
+        "where/manner",
+        "what-if/why",
+        "what-if/manner",
+    ]
 )
 _NAMES = {
     "manner": "how", "yes-no": "whether", "amount": "how much", "long": "how long", "often": "how often", "old": "how old",

@@ -16,9 +16,7 @@ def differs(pair: Pair) -> str | None:
     ours, theirs = _used_to(pair.cached.words), _used_to(pair.asked.words)
     if ours != theirs:
         return "one asks about what used to be, the other does not"
-    ours, theirs = (
-        "become" in text.stems or "becom" in text.stems for text in (pair.cached, pair.asked)
-    )
+    ours, theirs = ("become" in text.stems or "becom" in text.stems for text in (pair.cached, pair.asked))
     if ours != theirs and "yes-no" in pair.cached.question.kinds and "yes-no" in pair.asked.question.kinds:
         return "one asks about what is, the other about what becomes"
     return None
@@ -26,6 +24,8 @@ def differs(pair: Pair) -> str | None:
 
 def _used_to(words: tuple[str, ...]) -> bool:
     return any(
-        word in {"use", "used"} and words[place + 1 : place + 2] == ("to",) and words[place - 1] not in {"is", "are", "be", "get", "getting", "was"}
+        word in {"use", "used"}
+        and words[place + 1 : place + 2] == ("to",)
+        and words[place - 1] not in {"is", "are", "be", "get", "getting", "was"}
         for place, word in enumerate(words)
     )

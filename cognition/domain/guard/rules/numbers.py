@@ -22,7 +22,11 @@ def differs(pair: Pair) -> str | None:
             if one.value == other.value and one.unit and other.unit and one.unit != other.unit:
                 return f"units differ: {one} / {other}"
     order = [amount.value for amount in cached], [amount.value for amount in asked]
-    return f"numbers stand in another order: {', '.join(order[0])} / {', '.join(order[1])}" if order[0] != order[1] else None
+    return (
+        f"numbers stand in another order: {', '.join(order[0])} / {', '.join(order[1])}"
+        if order[0] != order[1]
+        else None
+    )
 
 
 def _counted(amounts: tuple[Amount, ...]) -> Counter[str]:

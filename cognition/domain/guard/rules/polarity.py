@@ -7,7 +7,9 @@ from cognition.domain.guard.features import Features, Term
 from cognition.domain.guard.lexicon import lexicon
 from cognition.domain.guard.pair import Pair
 
-_DEGREES = frozenset(["more", "less", "most", "least", "increas", "decreas", "reduc", "rais", "lower", "few", "fewer", "too"])
+_DEGREES = frozenset(
+    ["more", "less", "most", "least", "increas", "decreas", "reduc", "rais", "lower", "few", "fewer", "too"]
+)
 _OPPOSED = (
     ({"before"}, {"after"}), ({"until", "till"}, {"since", "after"}), ({"on"}, {"off"}), ({"up"}, {"down"}),
     ({"over", "above"}, {"under", "below", "beneath"}), ({"for"}, {"against"}), ({"with"}, {"without"}),

@@ -17,9 +17,7 @@ _BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "get", "gets
 
 def differs(pair: Pair) -> str | None:
     """Refuse when two words have swapped their parts; relations that read the same from both ends pass."""
-    genders = tuple(
-        [_GENDERS[word] for word in text.words if word in _GENDERS] for text in (pair.cached, pair.asked)
-    )
+    genders = tuple([_GENDERS[word] for word in text.words if word in _GENDERS] for text in (pair.cached, pair.asked))
     if genders[0] != genders[1] and sorted(genders[0]) == sorted(genders[1]):
         return "he and she have swapped their parts"
     same = sorted(pair.alignment.same)[:_MOST_TERMS]
@@ -58,4 +56,6 @@ def _is_noun(term: Term) -> bool:
 def _passive(text: Features) -> bool:
     """Whether the text says `is done by`."""
     words = text.words
-    return any(word == "by" and place > 1 and _BE & set(words[max(0, place - 6) : place]) for place, word in enumerate(words))
+    return any(
+        word == "by" and place > 1 and _BE & set(words[max(0, place - 6) : place]) for place, word in enumerate(words)
+    )

@@ -1,0 +1,192 @@
+"""L3: answers to questions that mean the same.
+
+Asked only after the exact layers missed. What it finds is a candidate, not a hit: the guard, the score and the bar of
+the namespace decide, and everything it refuses is said with its reason.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from cognition.domain.cache_policy import CachePolicy
+from cognition.domain.completion import Call
+from cognition.domain.entry import Address, CacheEntry, Hit, Layer
+from cognition.domain.error_bound import Bar
+from cognition.domain.semantic import Neighbour, Pair, Question, asked_text
+from cognition.domain.semantic_policy import SemanticPolicy
+from cognition.domain.similarity import Candidate, Decision, Limits, Verdict, decide
+from cognition.errors import CacheUnavailable, ConfigurationError
+from cognition.events import Emit, LookedUp, PairMet
+from cognition.ports import Clock, Nearby, SemanticStore
+from cognition.resilience.store_breaker import Guarded
+from cognition.services.embeddings import Embeddings
+from cognition.services.semantic_trust import SemanticTrust
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What L3 holds near one call's question.
+
+    Attributes:
+        question: What was looked up, or None when the layer could not look: no text, too long, or no vector.
+        bar: What a neighbour's score must reach.
+        decision: What was decided of each neighbour.
+        neighbours: The neighbours, in the order of the decision's verdicts.
+        hit: The answer that may be given, as an entry of the asked question, or None.
+        pair: The asked question and the neighbour that answers it or nearly does, or None.
+        check: Whether the pair was drawn to be compared with the provider's own answer.
+    """
+
+    question: Question | None = None
+    bar: Bar | None = None
+    decision: Decision | None = None
+    neighbours: Sequence[Neighbour] = ()
+    hit: Hit | None = None
+    pair: Pair | None = None
+    check: bool = False
+
+
+_UNSEEN = Sighting()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticParts:
+    """What the layer works with."""
+
+    embeddings: Embeddings
+    store: Guarded[SemanticStore]
+    trust: SemanticTrust
+    clock: Clock
+    emit: Emit
+
+
+class SemanticLayer:
+    """Finds neighbours, decides about them, keeps new answers by their meaning."""
+
+    def __init__(self, parts: SemanticParts) -> None:
+        """Put the parts together."""
+        self._parts = parts
+
+    def look_up(
+        self, asked: Sequence[tuple[Call, Address]], policy: SemanticPolicy, *, quiet: bool = False
+    ) -> list[Sighting]:
+        """Return what is near each call, with one embedding batch and one round trip for all.
+
+        Args:
+            asked: Calls with the addresses of their exact answers; all of one tenant, namespace and model.
+            policy: How near is near enough.
+            quiet: Neither count nor remember, for explanations.
+        """
+        if policy.mode == "off":
+            return [_UNSEEN] * len(asked)
+        questions = self._questions(asked)
+        nearby = self._nearest([question for question in questions if question], policy.candidates)
+        if nearby is None:
+            return [_UNSEEN] * len(asked)
+        first = asked[0][1]
+        bar = self._parts.trust.bar(first.tenant, first.namespace, self._parts.embeddings.fingerprint, policy)
+        found = iter(nearby)
+        sightings = [
+            _UNSEEN if question is None else self._sight(call, question, next(found), bar, policy)
+            for (call, _), question in zip(asked, questions, strict=True)
+        ]
+        if not quiet:
+            self._tell(asked[0][0], sightings)
+        return sightings
+
+    def keep(self, question: Question, entry: CacheEntry, policy: CachePolicy) -> None:
+        """Keep a new answer, and the vector of its question."""
+        # Jitter needs no secrecy, only spread.
+        ends = self._parts.clock() + policy.life(Layer.L3, random.random())  # noqa: S311
+        item = (question, replace(entry, expires_at=ends))
+        put = partial(self._parts.store.store.put, self._parts.embeddings.fingerprint, [item])
+        if self._call(put, None):
+            self._parts.embeddings.keep(question.address.tenant, {question.text: question.vector})
+
+    def _questions(self, asked: Sequence[tuple[Call, Address]]) -> list[Question | None]:
+        texts = [asked_text(call.request) for call, _ in asked]
+        vectors = self._parts.embeddings.of(asked[0][1].tenant, [text for text in texts if text])
+        return [
+            Question(address=address, text=text, vector=vectors[text]) if text in vectors else None
+            for (_, address), text in zip(asked, texts, strict=True)
+        ]
+
+    def _nearest(self, questions: Sequence[Question], limit: int) -> list[Nearby] | None:
+        if not questions:
+            return []
+        fingerprint = self._parts.embeddings.fingerprint
+        return self._call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
+
+    def _sight(self, call: Call, question: Question, nearby: Nearby, bar: Bar, policy: SemanticPolicy) -> Sighting:
+        neighbours = nearby.neighbours
+        candidates = [Candidate(one.text, one.similarity) for one in neighbours]
+        decision = decide(question.text, candidates, Limits(threshold=bar.threshold, floor=policy.floor))
+        best = decision.chosen or _nearly(decision.verdicts, policy.limit_of(question.address.namespace).lowest)
+        sighting = Sighting(question=question, bar=bar, decision=decision, neighbours=neighbours)
+        if best is None:
+            return sighting
+        neighbour = neighbours[decision.verdicts.index(best)]
+        serves = best is decision.chosen and policy.mode == "on"
+        # In shadow mode the provider is asked anyway, so every comparison is free.
+        check = policy.mode == "shadow" or random.random() < policy.check_share  # noqa: S311
+        return replace(
+            sighting,
+            hit=Hit(Layer.L3, _copy(question.address, neighbour)) if serves else None,
+            pair=self._pair(call, question, neighbour, best.score, served=serves),
+            check=check,
+        )
+
+    def _pair(self, call: Call, question: Question, neighbour: Neighbour, score: float, *, served: bool) -> Pair:
+        return Pair(
+            tenant=question.address.tenant,
+            namespace=question.address.namespace,
+            fingerprint=self._parts.embeddings.fingerprint,
+            request_id=call.request_id,
+            asked_key=question.address.key,
+            cached_key=bytes.fromhex(neighbour.entry.key),
+            asked_text=question.text,
+            cached_text=neighbour.text,
+            similarity=neighbour.similarity,
+            score=score,
+            served=served,
+            at=self._parts.clock(),
+        )
+
+    def _tell(self, call: Call, sightings: Sequence[Sighting]) -> None:
+        seen = [sighting for sighting in sightings if sighting.question]
+        hits = sum(sighting.hit is not None for sighting in seen)
+        refusals = sum(bool(sighting.neighbours) and sighting.hit is None for sighting in seen)
+        request = call.request
+        counts = {"hits": hits, "misses": len(seen) - hits, "refusals": refusals}
+        self._parts.emit(LookedUp(request.tenant, request.namespace, request.model, Layer.L3, **counts))
+        for sighting in seen:
+            if sighting.pair is not None and (sighting.hit is not None or sighting.check):
+                self._parts.emit(PairMet(sighting.pair))
+
+    def _call(self, use: Callable[[], T], default: T) -> T:
+        """Return what the store says; a database without pgvector or its tables is one that is down."""
+        try:
+            return self._parts.store.breaker.call(use, default)
+        except ConfigurationError as error:
+            self._parts.store.breaker.trip(CacheUnavailable.of(self._parts.store.store.name, str(error)))
+            return default
+
+
+def _nearly(verdicts: Sequence[Verdict], lowest: float) -> Verdict | None:
+    """Return the best neighbour that only lacks score: a verdict on it may lower or raise the bar."""
+    near = [verdict for verdict in verdicts if not verdict.differences and verdict.score >= lowest]
+    return max(near, key=lambda verdict: verdict.score, default=None)
+
+
+def _copy(address: Address, neighbour: Neighbour) -> CacheEntry:
+    """Return a neighbour's answer as one to the asked question; it lives no longer than the original."""
+    entry = neighbour.entry
+    return replace(
+        entry, key=address.key.hex(), origin=entry.origin or entry.key, similarity=round(neighbour.similarity, 6)
+    )
