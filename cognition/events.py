@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cognition.domain.completion import Call, Completion
-from cognition.domain.entry import Address, Layer
+from cognition.domain.entry import Address, CacheEntry, Layer
 from cognition.domain.semantic import Label, Pair
 
 _log = logging.getLogger("cognition")
@@ -115,6 +115,25 @@ class PairMet:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDue:
+    """A pair was drawn to be compared with the provider's own answer.
+
+    Attributes:
+        call: Who asked.
+        pair: The two questions.
+        neighbour: The neighbour's answer.
+        fresh: The provider's own answer, or None when the neighbour's was given and the provider was not asked.
+        judge: Model that compares free texts, or None.
+    """
+
+    call: Call
+    pair: Pair
+    neighbour: CacheEntry
+    fresh: CacheEntry | None
+    judge: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PairJudged:
     """Somebody said whether the answer to one question would do for another."""
 
@@ -148,6 +167,7 @@ Event = (
     | Answered
     | Failed
     | PairMet
+    | CheckDue
     | PairJudged
     | LedgerDelayed
     | LedgerDropped

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cognition.cli.explain import explain, report_bad_hit
 from cognition.cli.hours import MOST_HOURS
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.runtime import Cognition
 
-cache_app = typer.Typer(help="Declare cached answers wrong, or tidy up.", no_args_is_help=True)
+cache_app = typer.Typer(help="Explain look-ups, declare answers wrong, or tidy up.", no_args_is_help=True)
+cache_app.command()(explain)
+cache_app.command()(report_bad_hit)
 
 Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
 
@@ -45,12 +48,16 @@ def invalidate(
     older_than_hours: Annotated[
         float | None, typer.Option(help="All answers older than this.", min=0, max=MOST_HOURS)
     ] = None,
+    similar_to: Annotated[str | None, typer.Option(help="All answers to questions like this one.")] = None,
+    above: Annotated[float, typer.Option(help="How like it at least, as cosine similarity.", min=0, max=1)] = 0.92,
     json_output: AsJson = False,
 ) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""
     age = timedelta(hours=older_than_hours) if older_than_hours is not None else None
     with Cognition.open() as engine:
-        dropped = engine.cache.invalidate(namespace=namespace, model=model, tag=tag, older_than=age)
+        dropped = engine.cache.invalidate(
+            namespace=namespace, model=model, tag=tag, older_than=age, similar_to=similar_to, above=above
+        )
     if json_output:
         print_json({"dropped": dropped})
     else:

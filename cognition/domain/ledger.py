@@ -90,6 +90,21 @@ class LedgerRow:
         return hashlib.sha256(canonical_json(contents)).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class BookedCall:
+    """What the ledger knows of one call's place in the cache.
+
+    Attributes:
+        namespace: In which namespace it was.
+        request_key: The exact key of its request.
+        layer: Which layer answered it.
+    """
+
+    namespace: str
+    request_key: bytes
+    layer: Layer
+
+
 @dataclass(slots=True)
 class LookUpCounts:
     """How look-ups in one layer ended during an hour; added up, never replaced."""

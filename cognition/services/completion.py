@@ -13,14 +13,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call, Completion
-from cognition.domain.entry import Address, CacheEntry, Hit, Layer, LookUp
+from cognition.domain.entry import CacheEntry, Hit, Layer, LookUp
 from cognition.domain.fingerprint import address_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
-from cognition.events import Answered, Emit, Failed
+from cognition.events import Answered, CheckDue, Emit, Failed
 from cognition.ports import Clock
-from cognition.services.errand import Collaborators, Errand, Policies, Unanswered
+from cognition.services.errand import Collaborators, Errand, Unanswered
+from cognition.services.policies import Policies
 
 
 class CompletionService:
@@ -38,7 +38,7 @@ class CompletionService:
         self._clock = clock
         self._emit = emit
 
-    def look_up(self, calls: Sequence[Call], policy: CachePolicy) -> list[Completion[Any] | Unanswered]:
+    def look_up(self, calls: Sequence[Call], policies: Policies) -> list[Completion[Any] | Unanswered]:
         """Answer calls from the cache, with one round trip a layer for all; all of one tenant, namespace and model.
 
         Raises:
@@ -46,10 +46,10 @@ class CompletionService:
         """
         started = time.perf_counter()
         addresses = [address_of(call.request) for call in calls]
-        found = self._parts.cache.look_up(addresses, calls[0].model, policy)
+        seen = self._parts.layers.look_up(calls, addresses, policies)
         return [
-            self._answer_from_cache(call, address, one, started, policy)
-            for call, address, one in zip(calls, addresses, found, strict=True)
+            self._answer_from_cache(Unanswered(call, address, started, sighting), found, policies)
+            for call, address, (found, sighting) in zip(calls, addresses, seen, strict=True)
         ]
 
     async def ask(self, missed: Unanswered, policies: Policies) -> Completion[Any]:
@@ -70,6 +70,7 @@ class CompletionService:
             self._emit(Failed(missed.call, type(error).__name__))
             raise
         self._emit(Answered(missed.call, missed.address, completion))
+        self._check(missed, entry, policies)
         return completion
 
     async def ask_many(
@@ -115,25 +116,31 @@ class CompletionService:
             attempts=attempts,
         )
 
-    def _answer_from_cache(
-        self, call: Call, address: Address, found: LookUp, started: float, policy: CachePolicy
-    ) -> Completion[Any] | Unanswered:
+    def _answer_from_cache(self, missed: Unanswered, found: LookUp, policies: Policies) -> Completion[Any] | Unanswered:
+        call = missed.call
         if isinstance(found, Hit):
             try:
-                completion = self._completion_of_hit(call, found, started)
+                completion = self._completion_of_hit(call, found, missed.started)
             except OutputInvalid:
                 # Stored under another version of the output type's checks: as good as no entry.
                 pass
             else:
-                self._emit(Answered(call, address, completion))
+                self._emit(Answered(call, missed.address, completion))
+                self._check(missed, None, policies)
                 return completion
-        if policy.mode == "only":
+        if policies.cache.mode == "only":
             error = OnlyCachedMiss(
                 f"No answer of {call.model} to this request is cached; use cache='use' to ask the provider."
             )
             self._emit(Failed(call, type(error).__name__))
             raise error
-        return Unanswered(call, address, started)
+        return missed
+
+    def _check(self, missed: Unanswered, fresh: CacheEntry | None, policies: Policies) -> None:
+        """Say that a pair was drawn to be compared with the provider's own answer, which is here or must be asked."""
+        seen = missed.sighting
+        if seen is not None and seen.check and seen.pair is not None and seen.nearest is not None:
+            self._emit(CheckDue(missed.call, seen.pair, seen.nearest, fresh, policies.semantic.judge))
 
     def _completion_of_hit(self, call: Call, hit: Hit, started: float) -> Completion[Any]:
         entry = hit.entry
@@ -148,6 +155,7 @@ class CompletionService:
             saved_usd=self._parts.costs.saving_of(entry),
             latency=timedelta(seconds=time.perf_counter() - started),
             age=self._clock() - entry.created_at,
+            similarity=entry.similarity,
         )
 
 

@@ -10,26 +10,18 @@ from functools import partial
 
 from pydantic_ai.messages import ModelResponse
 
-from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
 from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit
 from cognition.domain.pricing import FREE
 from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
 from cognition.ports import Clock, Provider
-from cognition.resilience.policy import ResiliencePolicy
 from cognition.resilience.retry import retry
+from cognition.services.all_layers import AllLayers
 from cognition.services.cost_control import Attempt, CostControl
-from cognition.services.layered_cache import LayeredCache
+from cognition.services.policies import Policies
+from cognition.services.semantic_layer import Sighting
 from cognition.services.single_flight import InThread, SingleFlight
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """How one call uses the cache and how hard it tries."""
-
-    cache: CachePolicy
-    resilience: ResiliencePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +32,20 @@ class Unanswered:
         call: The call.
         address: Where its answer belongs.
         started: When the caller began to wait, by the monotonic clock.
+        sighting: What L3 saw, None when it was not asked.
     """
 
     call: Call
     address: Address
     started: float
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     """What the service works with; `flights` and `provider` live on the owner loop."""
 
-    cache: LayeredCache
+    layers: AllLayers
     flights: SingleFlight[CacheEntry]
     provider: Provider
     costs: CostControl
@@ -68,12 +62,13 @@ class Errand:
         self._emit = emit
         self._call = missed.call
         self._address = missed.address
+        self._sighting = missed.sighting
         self._policies = policies
         self.attempts = 0
 
     async def run(self) -> CacheEntry:
         """Return the answer as an entry, from the cache if somebody stored it meanwhile."""
-        found = await self._parts.in_thread(partial(self._parts.cache.peek, self._address))
+        found = await self._parts.in_thread(partial(self._parts.layers.exact.peek, self._address))
         if isinstance(found, Hit) and self._policies.cache.may_look_up and self._fits(found.entry):
             return found.entry
         generation = found.entry.generation if isinstance(found, Hit) else found.generation
@@ -145,7 +140,7 @@ class Errand:
     def _book_and_store(self, attempt: Attempt, entry: CacheEntry) -> None:
         """Write down first what was paid; one after the other, because two threads only wait for each other's turns."""
         self._parts.costs.book(self._call, self._address, attempt)
-        self._parts.cache.store(self._address, entry, self._policies.cache)
+        self._parts.layers.store(self._call, self._address, entry, self._sighting, self._policies)
 
     async def _book_failure(
         self, number: int, started: float, error: BaseException, response: ModelResponse | None

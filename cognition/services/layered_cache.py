@@ -81,6 +81,22 @@ class LayeredCache:
                 break
         return answer
 
+    def held(self, address: Address) -> dict[Layer, CacheEntry | None]:
+        """Return what each layer may give for an address, counting and copying nothing, for explanations."""
+        now = self._clock()
+        entries: dict[Layer, CacheEntry | None] = {}
+        for guarded in (self._fast, self._durable):
+            found = self._ask(guarded, [address]) or [Found()]
+            answer = _answer(guarded.store.layer, found[0], _MISS, now)
+            entries[guarded.store.layer] = answer.entry if isinstance(answer, Hit) else None
+        return entries
+
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy) -> None:
+        """Copy semantic hits to the exact layers, under the questions that were asked; they live no longer there."""
+        if items and self._put(self._durable, items, policy, copy=True) == len(items):
+            # What L2 refuses, because it was invalidated meanwhile, L1 must not keep either.
+            self._put(self._fast, items, policy, copy=True)
+
     def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
         """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
 
@@ -114,7 +130,7 @@ class LayeredCache:
         """
         dropped = self._durable.store.invalidate(selection)
         fast = self._fast.store.forget(selection.tenant, dropped.generations, dropped.addresses)
-        counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses)}
+        counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses), Layer.L3: dropped.semantic}
         self._emit(Invalidated(selection.tenant, selection.namespace, tuple(counts.items())))
         return counts
 

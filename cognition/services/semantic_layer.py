@@ -40,6 +40,7 @@ class Sighting:
         neighbours: The neighbours, in the order of the decision's verdicts.
         hit: The answer that may be given, as an entry of the asked question, or None.
         pair: The asked question and the neighbour that answers it or nearly does, or None.
+        nearest: That neighbour's answer.
         check: Whether the pair was drawn to be compared with the provider's own answer.
     """
 
@@ -49,6 +50,7 @@ class Sighting:
     neighbours: Sequence[Neighbour] = ()
     hit: Hit | None = None
     pair: Pair | None = None
+    nearest: CacheEntry | None = None
     check: bool = False
 
 
@@ -100,6 +102,10 @@ class SemanticLayer:
             self._tell(asked[0][0], sightings)
         return sightings
 
+    def question_of(self, call: Call, address: Address) -> Question | None:
+        """Return what is kept of a call's question, or None when the layer cannot keep it."""
+        return self._questions([(call, address)])[0]
+
     def keep(self, question: Question, entry: CacheEntry, policy: CachePolicy) -> None:
         """Keep a new answer, and the vector of its question."""
         # Jitter needs no secrecy, only spread.
@@ -139,6 +145,7 @@ class SemanticLayer:
             sighting,
             hit=Hit(Layer.L3, _copy(question.address, neighbour)) if serves else None,
             pair=self._pair(call, question, neighbour, best.score, served=serves),
+            nearest=neighbour.entry,
             check=check,
         )
 
