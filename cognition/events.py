@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cognition.domain.completion import Call, Completion
+from cognition.domain.completion import Call, Calls, Completion
 from cognition.domain.entry import Address, CacheEntry, Layer
 from cognition.domain.semantic import Label, Pair
 
@@ -100,6 +100,23 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredMany:
+    """Callers of one batch got answers from the cache.
+
+    Attributes:
+        calls: The batch.
+        answers: Of each call that was answered its position in the batch, its address and its answer.
+    """
+
+    calls: Calls
+    answers: Sequence[tuple[int, Address, Completion[Any]]]
+
+    def __iter__(self) -> Iterator[Answered]:
+        """Return each as an event of its own."""
+        return (Answered(self.calls[position], address, answer) for position, address, answer in self.answers)
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A caller got an error."""
 
@@ -165,6 +182,7 @@ Event = (
     | StoreRecovered
     | RetryScheduled
     | Answered
+    | AnsweredMany
     | Failed
     | PairMet
     | CheckDue

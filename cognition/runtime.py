@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import util
@@ -23,7 +22,16 @@ from pydantic_ai.models import ModelRequestParameters
 
 from cognition.domain.attribution import Attribution, attribution_of
 from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
-from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt, check_prompts
+from cognition.domain.completion import (
+    Calls,
+    Completion,
+    CompletionRequest,
+    Credentials,
+    OutputT,
+    Prompt,
+    check_prompt,
+    check_prompts,
+)
 from cognition.domain.output import output_type
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
@@ -230,14 +238,19 @@ class Cognition:
         for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
             part.forget()
 
-    def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> list[Call]:
+    def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> Calls:
         if self._closed:
             raise CallNotPermitted("The engine is closed; open a new one.")
         check_prompts(prompts)
         first = self.request(prompts[0], **options)
-        attribution = attribution_of(options.get("attribution"))
-        requests = (first, *(replace(first, prompt=prompt) for prompt in prompts[1:]))
-        return [Call(request=request, attribution=attribution, request_id=os.urandom(16).hex()) for request in requests]
+        for prompt in prompts[1:]:
+            check_prompt(prompt)
+        # The system is asked once for all of them.
+        random = os.urandom(_ID_BYTES * len(prompts)).hex()
+        ids = [random[start : start + 2 * _ID_BYTES] for start in range(0, len(random), 2 * _ID_BYTES)]
+        return Calls(
+            first=first, prompts=prompts, attribution=attribution_of(options.get("attribution")), request_ids=ids
+        )
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
         return Policies(
@@ -267,6 +280,7 @@ class _Registry:
             engine.forget_parent()
 
 
+_ID_BYTES = 16
 _NO_CREDENTIALS = Credentials()
 _registry = _Registry()
 

@@ -52,6 +52,11 @@ class OutputType:
     parameters: ModelRequestParameters
     names: frozenset[str] = frozenset()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether any answer fits, because it is taken as plain text."""
+        return self.adapter is None
+
     def parse(self, response: ModelResponse) -> Any:
         """Return the answer as a value of the type; as text it may be empty, when the model only called tools.
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from cognition.domain.completion import Call
+from cognition.domain.completion import Call, Calls
 from cognition.domain.entry import Address, CacheEntry, Hit, LookUp
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.policies import Policies
 from cognition.services.semantic_layer import SemanticLayer, Sighting
 
-Seen = tuple[LookUp, Sighting | None]
-"""What was found for one call, and what L3 saw where it was asked."""
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the layers hold for some calls.
+
+    Attributes:
+        found: What was found for each call, in order.
+        sightings: What L3 saw, by position, where it was asked.
+    """
+
+    found: Sequence[LookUp]
+    sightings: Mapping[int, Sighting]
+
+
+_UNASKED: Mapping[int, Sighting] = {}
 
 
 class AllLayers:
@@ -27,31 +41,25 @@ class AllLayers:
         self.exact = exact
         self.semantic = semantic
 
-    def look_up(self, calls: Sequence[Call], addresses: Sequence[Address], policies: Policies) -> list[Seen]:
+    def look_up(self, calls: Calls, addresses: Sequence[Address], policies: Policies) -> Seen:
         """Return what is found for each call, asking each layer at most once for all that are left.
 
         Args:
-            calls: All of one tenant, namespace and model.
+            calls: What is asked.
             addresses: Where their exact answers live, in the same order.
             policies: Of the exact layers and of L3.
         """
-        policy = policies.cache
-        seen: list[Seen] = [(found, None) for found in self.exact.look_up(addresses, calls[0].model, policy)]
-        if self.semantic is None or policies.semantic.mode == "off" or not policy.may_look_up:
-            return seen
-        missed = [position for position, (found, _) in enumerate(seen) if not isinstance(found, Hit)]
+        found = self.exact.look_up(addresses, calls.first.model, policies.cache)
+        if self.semantic is None or policies.semantic.mode == "off" or not policies.cache.may_look_up:
+            return Seen(found, _UNASKED)
+        missed = [position for position, one in enumerate(found) if not isinstance(one, Hit)]
         if not missed:
-            return seen
+            return Seen(found, _UNASKED)
         asked = [(calls[position], addresses[position]) for position in missed]
-        for position, sighting in zip(missed, self.semantic.look_up(asked, policies.semantic), strict=True):
-            seen[position] = (sighting.hit or seen[position][0], sighting)
-        copies = [
-            (addresses[position], sighting.hit.entry)
-            for position, (_, sighting) in enumerate(seen)
-            if sighting and sighting.hit
-        ]
-        self.exact.copy(copies, policy)
-        return seen
+        sightings = dict(zip(missed, self.semantic.look_up(asked, policies.semantic), strict=True))
+        hits = {position: sighting.hit for position, sighting in sightings.items() if sighting.hit}
+        self.exact.copy([(addresses[position], hit.entry) for position, hit in hits.items()], policies.cache)
+        return Seen([hits.get(position, one) for position, one in enumerate(found)], sightings)
 
     def store(
         self, call: Call, address: Address, entry: CacheEntry, sighting: Sighting | None, policies: Policies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
@@ -195,7 +195,7 @@ class LayeredCache:
         # Jitter needs no secrecy, only spread.
         ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
         dated = [
-            (address, entry.expiring_at(end) if copy else replace(entry, expires_at=end))
+            (address, entry.expiring_at(end) if copy else entry.lasting_until(end))
             for (address, entry), end in zip(items, ends, strict=True)
         ]
         return guarded.breaker.call(partial(guarded.store.put, dated), None)

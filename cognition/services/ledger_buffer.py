@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ from cognition.domain.entry import Address, Layer
 from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.pricing import Cost
 from cognition.errors import CacheUnavailable
-from cognition.events import Answered, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
+from cognition.events import Answered, AnsweredMany, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
 from cognition.ports import Clock, Ledger
 from cognition.resilience.store_breaker import StoreBreaker
 
@@ -30,7 +30,7 @@ _MOST_ROWS = 100_000
 @dataclass(slots=True)
 class _Waiting:
     rows: list[LedgerRow] = field(default_factory=list[LedgerRow])
-    hits: list[tuple[Answered, datetime]] = field(default_factory=list[tuple[Answered, datetime]])
+    hits: list[tuple[Iterable[Answered], datetime]] = field(default_factory=list[tuple[Iterable[Answered], datetime]])
     counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
     accesses: dict[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
 
@@ -68,7 +68,9 @@ class LedgerBuffer:
         """Take what belongs in the ledger from an event."""
         match event:
             case Answered(completion=completion) if completion.layer is not Layer.PROVIDER:
-                self._note_hit(event)
+                self._note_hits([event])
+            case AnsweredMany():
+                self._note_hits(event)
             case LookedUp():
                 self._count(event)
             case Stored():
@@ -118,9 +120,10 @@ class LedgerBuffer:
         self._waiting = _Waiting()
         self._timer = None
 
-    def _note_hit(self, event: Answered) -> None:
+    def _note_hits(self, events: Iterable[Answered]) -> None:
+        """Take hits, of which rows are made when they are written."""
         with self._lock:
-            self._waiting.hits.append((event, self._clock()))
+            self._waiting.hits.append((events, self._clock()))
             self._schedule()
 
     def _count(self, event: LookedUp) -> None:
@@ -190,7 +193,7 @@ class LedgerBuffer:
 
 def _batch_of(waiting: _Waiting) -> LedgerBatch:
     rows = list(waiting.rows)
-    for answered, when in waiting.hits:
+    for answered, when in ((answered, when) for events, when in waiting.hits for answered in events):
         row = _hit_row(answered, when)
         rows.append(row)
         key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from cognition.adapters.codec import decode, encode
@@ -169,7 +168,7 @@ class MemoryDurableEntries(_Shelf):
 
     def _valid(self, address: Address, entry: CacheEntry, generation: int | None) -> CacheEntry | None:
         del address
-        return replace(entry, generation=generation or FIRST_GENERATION)
+        return entry.of_generation(generation or FIRST_GENERATION)
 
     def _keep(self, address: Address, entry: CacheEntry) -> bool:
         namespace = _namespace(address)

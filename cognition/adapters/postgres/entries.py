@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -54,8 +53,12 @@ class PostgresEntries:
         """Return what is held under each address, in order, in one round trip."""
         if not addresses:
             return []
-        asked = [{"tenant": a.tenant, "key": a.key, "namespace": a.namespace} for a in addresses]
-        held = fetch(self._engine, GET_MANY, bind(asked))
+        asked = {
+            "tenants": [address.tenant for address in addresses],
+            "namespaces": [address.namespace for address in addresses],
+            "keys": [address.key for address in addresses],
+        }
+        held = fetch(self._engine, GET_MANY, asked)
         return [self._found(address, *found) for address, found in zip(addresses, held, strict=True)]
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
@@ -66,7 +69,7 @@ class PostgresEntries:
         if not rows:
             return 0
         namespaces = {(row["tenant"], row["namespace"]) for row in rows.values()}
-        parameters = bind(list(rows.values()))
+        parameters = {"rows": bind(rows.values())}
         ((kept, known, _),) = fetch(self._engine, PUT, parameters)
         if known < len(namespaces):
             fetch(self._engine, CREATE_NAMESPACES, parameters)
@@ -115,7 +118,7 @@ class PostgresEntries:
             return Found(None, generation, corrupt=True)
         if entry.generation < generation:
             # It outlived an invalidation of others in its namespace; a copy must be accepted by L1 all the same.
-            entry = replace(entry, generation=generation)
+            entry = entry.of_generation(generation)
         return Found(entry, generation)
 
     def _remove(self, address: Address, payload: bytes) -> None:

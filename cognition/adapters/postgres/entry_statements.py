@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, insert
 
-from cognition.adapters.postgres.batch import as_array, rows_of, storable
+from cognition.adapters.postgres.batch import rows_of, storable
 from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.tables import cache_namespace, llm_cache
 from cognition.domain.entry import FIRST_GENERATION, Address, Selection
@@ -47,7 +47,21 @@ def _held(
     return sa.select(payload.scalar_subquery(), sa.func.coalesce(generation.scalar_subquery(), _FIRST_GENERATION))
 
 
-_asked = rows_of([llm_cache.c.tenant, llm_cache.c.namespace, llm_cache.c.key])
+# As arrays, because those come with the position of each.
+_asked = (
+    sa.func.unnest(
+        sa.bindparam("tenants", type_=ARRAY(sa.Text())),
+        sa.bindparam("namespaces", type_=ARRAY(sa.Text())),
+        sa.bindparam("keys", type_=ARRAY(BYTEA())),
+    )
+    .table_valued(
+        sa.column("tenant", sa.Text()),
+        sa.column("namespace", sa.Text()),
+        sa.column("key", BYTEA()),
+        with_ordinality="position",
+    )
+    .render_derived(name="asked")
+)
 
 GET = compiled(_held(sa.bindparam("tenant"), sa.bindparam("namespace"), sa.bindparam("key")))
 GET_MANY = compiled(
@@ -55,7 +69,7 @@ GET_MANY = compiled(
 )
 
 
-def _gate(item: sa.CTE) -> sa.CTE:
+def _gate(item: sa.TableValuedAlias) -> sa.CTE:
     """Return the namespaces of a batch with their generations.
 
     The share lock makes an invalidation wait until the batch can be seen and deleted; and where an invalidation was
@@ -81,7 +95,7 @@ def _put() -> sa.Select[Any]:
         & (gate.c.namespace == item.c.namespace)
         & (gate.c.generation <= item.c.generation)
     )
-    values = [as_array(item.c.tags) if column is llm_cache.c.tags else item.c[column.name] for column in columns]
+    values = [item.c[name] for name in _WRITTEN]
     admitted = sa.select(*values).join_from(item, gate, admits).order_by(item.c.tenant, item.c.key)
     statement = insert(llm_cache).from_select(_WRITTEN, admitted)
     stored = (

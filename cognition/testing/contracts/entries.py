@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from unicodedata import normalize
+from unicodedata import is_normalized
 from uuid import uuid4
 
 import pytest
@@ -21,11 +20,9 @@ from cognition.testing.contracts.samples import LIFE, a_rich_answer, an_address,
 
 Plant = Callable[[Address, bytes], None]
 
-# Requests take printable names in one spelling only.
-_NAMES = (
-    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
-    .filter(str.isprintable)
-    .map(partial(normalize, "NFC"))
+# Requests take printable names in NFC only.
+_NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40).filter(
+    lambda name: name.isprintable() and is_normalized("NFC", name)
 )
 _OWNERS = st.tuples(_NAMES, _NAMES)
 
