@@ -24,7 +24,7 @@ def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
     with Cognition.open() as engine:
         layers = engine.cache.stats(timedelta(hours=hours))
     if json_output:
-        names = ("hits", "misses", "corrupt", "stores", "saved_usd")
+        names = ("hits", "misses", "refusals", "corrupt", "stores", "saved_usd")
         print_json(
             [
                 {"layer": one.layer, "hit_rate": one.hit_rate} | {name: getattr(one, name) for name in names}
@@ -33,10 +33,19 @@ def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
         )
         return
     rows = [
-        (one.layer, one.hits, one.misses, f"{one.hit_rate:.1%}", one.corrupt, one.stores, f"${one.saved_usd:.6f}")
+        (
+            one.layer,
+            one.hits,
+            one.misses,
+            f"{one.hit_rate:.1%}",
+            one.refusals,
+            one.corrupt,
+            one.stores,
+            f"${one.saved_usd:.6f}",
+        )
         for one in layers
     ]
-    columns = ("layer", "hits", "misses", "hit rate", "corrupt", "stores", "saved")
+    columns = ("layer", "hits", "misses", "hit rate", "refused", "corrupt", "stores", "saved")
     print_table(f"The last {hours:g} hours", columns, rows)
 
 

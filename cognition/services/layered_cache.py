@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
 
 from cognition.domain.cache_policy import CachePolicy, refusal_to_store
 from cognition.domain.entry import Address, Bypass, CacheEntry, Found, Hit, Layer, LookUp, Miss, Selection
 from cognition.events import Emit, Invalidated, LookedUp, NotStored, Stored
-from cognition.ports import Clock, DurableStore, EntryStore, FastStore
-from cognition.resilience.store_breaker import StoreBreaker
+from cognition.ports import Clock, DurableStore, FastStore
+from cognition.resilience.store_breaker import Guarded
 
-StoreT = TypeVar("StoreT", bound=EntryStore)
 _BYPASS = Bypass()
 _MISS = Miss()
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedStore(Generic[StoreT]):
-    """A store and the breaker that leaves it alone while it is down."""
-
-    store: StoreT
-    breaker: StoreBreaker
 
 
 class LayeredCache:
@@ -36,9 +25,7 @@ class LayeredCache:
     on its way up while its original is invalidated never comes back to life.
     """
 
-    def __init__(
-        self, fast: GuardedStore[FastStore], durable: GuardedStore[DurableStore], clock: Clock, emit: Emit
-    ) -> None:
+    def __init__(self, fast: Guarded[FastStore], durable: Guarded[DurableStore], clock: Clock, emit: Emit) -> None:
         """Put the layers in order.
 
         Args:
@@ -164,7 +151,7 @@ class LayeredCache:
         return answers
 
     def _ask(
-        self, guarded: GuardedStore[FastStore] | GuardedStore[DurableStore], addresses: Sequence[Address]
+        self, guarded: Guarded[FastStore] | Guarded[DurableStore], addresses: Sequence[Address]
     ) -> list[Found] | None:
         store = guarded.store
         if len(addresses) == 1:
@@ -184,7 +171,7 @@ class LayeredCache:
 
     def _put(
         self,
-        guarded: GuardedStore[FastStore] | GuardedStore[DurableStore],
+        guarded: Guarded[FastStore] | Guarded[DurableStore],
         items: Sequence[tuple[Address, CacheEntry]],
         policy: CachePolicy,
         *,

@@ -13,9 +13,20 @@ from decimal import Decimal
 from cognition.domain.entry import Address, Layer
 from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.pricing import Cost
+from cognition.domain.semantic import Pair
 from cognition.errors import CacheUnavailable
-from cognition.events import Answered, AnsweredMany, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
-from cognition.ports import Clock, Ledger
+from cognition.events import (
+    Answered,
+    AnsweredMany,
+    Emit,
+    Event,
+    LedgerDelayed,
+    LedgerDropped,
+    LookedUp,
+    PairMet,
+    Stored,
+)
+from cognition.ports import Clock, Ledger, PairStore
 from cognition.resilience.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -33,9 +44,10 @@ class _Waiting:
     hits: list[tuple[Iterable[Answered], datetime]] = field(default_factory=list[tuple[Iterable[Answered], datetime]])
     counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
     accesses: dict[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
+    pairs: list[Pair] = field(default_factory=list[Pair])
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.hits)
+        return len(self.rows) + len(self.hits) + len(self.pairs)
 
 
 class LedgerBuffer:
@@ -45,7 +57,9 @@ class LedgerBuffer:
     when too many rows wait, the oldest are given up and an event says so.
     """
 
-    def __init__(self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit, pairs: PairStore | None = None
+    ) -> None:
         """Start empty.
 
         Args:
@@ -53,7 +67,9 @@ class LedgerBuffer:
             breaker: Leaves the ledger's store alone while it is down.
             clock: Returns the present time.
             emit: Told when rows must wait or are given up.
+            pairs: Where pairs of similar questions are written, None when no embedder is set.
         """
+        self._pairs = pairs
         self._ledger = ledger
         self._breaker = breaker
         self._clock = clock
@@ -71,6 +87,10 @@ class LedgerBuffer:
                 self._note_hits([event])
             case AnsweredMany():
                 self._note_hits(event)
+            case PairMet():
+                with self._lock:
+                    self._waiting.pairs.append(event.pair)
+                    self._schedule()
             case LookedUp():
                 self._count(event)
             case Stored():
@@ -132,6 +152,7 @@ class LedgerBuffer:
             counts.hits += event.hits
             counts.misses += event.misses
             counts.corrupt += event.corrupt
+            counts.refusals += event.refusals
             self._schedule()
 
     def _counts_of(self, tenant: str, layer: Layer, namespace: str, model: str) -> LookUpCounts:
@@ -153,6 +174,9 @@ class LedgerBuffer:
     def _write(self, batch: LedgerBatch) -> bool:
         """Return False when the store is down; rows that can never be written are logged and given up."""
         try:
+            # First, because a pair that is noted twice changes nothing, and look-up counts would grow twice.
+            if batch.pairs and self._pairs is not None:
+                self._pairs.note(batch.pairs)
             self._ledger.record(batch)
         except CacheUnavailable as error:
             self._breaker.trip(error)
@@ -164,7 +188,7 @@ class LedgerBuffer:
 
     def _write_parts(self, batch: LedgerBatch) -> bool:
         """Write the rows that can be written; look-up counts go last, so that nothing is counted twice on the way."""
-        if batch.rows and (batch.counts or batch.accesses):
+        if batch.rows and (batch.counts or batch.accesses or batch.pairs):
             return self._write(LedgerBatch(rows=batch.rows)) and self._write(replace(batch, rows=()))
         if len(batch.rows) > 1:
             middle = len(batch.rows) // 2
@@ -177,6 +201,7 @@ class LedgerBuffer:
         dropped = 0
         with self._lock:
             self._waiting.rows[:0] = batch.rows
+            self._waiting.pairs[:0] = batch.pairs
             for key, counts in batch.counts.items():
                 _add(self._waiting.counts[key], counts)
             for address, (times, when) in batch.accesses.items():
@@ -199,7 +224,7 @@ def _batch_of(waiting: _Waiting) -> LedgerBatch:
         key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))
         waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
         _access(waiting.accesses, answered.address, 1, when)
-    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses)
+    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses, pairs=waiting.pairs)
 
 
 def _hit_row(answered: Answered, when: datetime) -> LedgerRow:
@@ -227,6 +252,7 @@ def _add(total: LookUpCounts, more: LookUpCounts) -> None:
     total.hits += more.hits
     total.misses += more.misses
     total.corrupt += more.corrupt
+    total.refusals += more.refusals
     total.stores += more.stores
     total.saved_usd += more.saved_usd
 

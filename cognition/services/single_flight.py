@@ -14,7 +14,7 @@ from uuid import uuid4
 from cognition.domain.entry import Address
 from cognition.errors import CognitionError, EntryCorrupted
 from cognition.ports import LeaseStore, LeaseView
-from cognition.resilience.store_breaker import StoreBreaker
+from cognition.resilience.store_breaker import Guarded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,14 +43,6 @@ class LeaseTimes:
     outcome: float = 5.0
     first_poll: float = 0.01
     longest_poll: float = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedLeases:
-    """A lease store and the breaker that leaves it alone while it is down."""
-
-    store: LeaseStore
-    breaker: StoreBreaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,11 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(
-        self, leases: Sequence[GuardedLeases], codec: Codec[T], in_thread: InThread, times: LeaseTimes | None = None
+        self,
+        leases: Sequence[Guarded[LeaseStore]],
+        codec: Codec[T],
+        in_thread: InThread,
+        times: LeaseTimes | None = None,
     ) -> None:
         """Start with no flights.
 
@@ -147,7 +143,9 @@ class SingleFlight(Generic[T]):
                 return Landing(outcome, led=False)
             # The leader died, failed to say what came out, or its store went down: try to lead.
 
-    async def _lead(self, leases: GuardedLeases, address: Address, token: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _lead(
+        self, leases: Guarded[LeaseStore], address: Address, token: str, work: Callable[[], Awaitable[T]]
+    ) -> T:
         outcome: bytes | None = None
         try:
             async with self._renewed(leases, address, token):
@@ -163,7 +161,7 @@ class SingleFlight(Generic[T]):
             # Also when cancelled: others would wait for the lease to run out.
             await asyncio.shield(self._use(leases, release, None))
 
-    async def _follow(self, leases: GuardedLeases, address: Address, holder: str) -> T | CognitionError | None:
+    async def _follow(self, leases: Guarded[LeaseStore], address: Address, holder: str) -> T | CognitionError | None:
         """Return what the holder left, or None when it no longer holds the lease and left nothing."""
         sleep = self._times.first_poll
         while True:
@@ -179,7 +177,7 @@ class SingleFlight(Generic[T]):
             if view.holder != holder:
                 return None
 
-    async def _acquire(self, address: Address, token: str) -> tuple[GuardedLeases | None, str]:
+    async def _acquire(self, address: Address, token: str) -> tuple[Guarded[LeaseStore] | None, str]:
         for leases in self._leases:
             acquire = partial(leases.store.acquire, address, token, self._times.lease)
             holder = await self._use(leases, acquire, None)
@@ -188,19 +186,19 @@ class SingleFlight(Generic[T]):
         return None, token
 
     @asynccontextmanager
-    async def _renewed(self, leases: GuardedLeases, address: Address, token: str) -> AsyncGenerator[None]:
+    async def _renewed(self, leases: Guarded[LeaseStore], address: Address, token: str) -> AsyncGenerator[None]:
         heartbeat = asyncio.ensure_future(self._renew(leases, address, token))
         try:
             yield
         finally:
             heartbeat.cancel()
 
-    async def _renew(self, leases: GuardedLeases, address: Address, token: str) -> None:
+    async def _renew(self, leases: Guarded[LeaseStore], address: Address, token: str) -> None:
         while True:
             await asyncio.sleep(self._times.lease / 3)
             await self._use(leases, partial(leases.store.renew, address, token, self._times.lease), default=False)
 
-    async def _use(self, leases: GuardedLeases, use: Callable[[], R], default: R) -> R:
+    async def _use(self, leases: Guarded[LeaseStore], use: Callable[[], R], default: R) -> R:
         if leases.breaker.is_open:
             return default
         return await self._in_thread(partial(leases.breaker.call, use, default))

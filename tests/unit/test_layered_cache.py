@@ -11,8 +11,8 @@ from cognition import CachePolicy
 from cognition.domain.entry import Address, Bypass, CacheEntry, Hit, Layer, LookUp, Miss, Selection
 from cognition.errors import CacheUnavailable
 from cognition.events import Event, Invalidated, LookedUp, NotStored, StoreFailed
-from cognition.resilience.store_breaker import StoreBreaker
-from cognition.services.layered_cache import GuardedStore, LayeredCache
+from cognition.resilience.store_breaker import Guarded, StoreBreaker
+from cognition.services.layered_cache import LayeredCache
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, an_address, an_entry
 from tests.unit.memory_engine import FragileDurable, FragileFast
@@ -33,8 +33,8 @@ class Layers:
             StoreBreaker(store.name, store.ping, self.events.append) for store in (self.fast, self.durable)
         ]
         self.cache = LayeredCache(
-            GuardedStore(self.fast, self.breakers[0]),
-            GuardedStore(self.durable, self.breakers[1]),
+            Guarded(self.fast, self.breakers[0]),
+            Guarded(self.durable, self.breakers[1]),
             self.clock,
             self.events.append,
         )

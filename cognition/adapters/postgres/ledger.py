@@ -20,7 +20,7 @@ from cognition.adapters.postgres.ledger_statements import (
 )
 from cognition.adapters.postgres.rollups import totals
 from cognition.domain.entry import Address
-from cognition.domain.ledger import LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery, hour_of
+from cognition.domain.ledger import BookedCall, LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery, hour_of
 from cognition.errors import LedgerConflict
 
 
@@ -77,6 +77,10 @@ class PostgresLedger:
                 connection.exec_driver_sql(ADD_COUNTS, {"counts": bind(growth)})
             if batch.accesses:
                 connection.exec_driver_sql(ADD_ACCESSES, parameters)
+
+    def find(self, tenant: str, request_id: str) -> BookedCall | None:
+        """Return where one call's answer lives in the cache, or None when it was never booked."""
+        return reports.find(self._engine, tenant, request_id)
 
     def report(self, query: ReportQuery) -> list[ReportLine]:
         """Return sums over the ledger, dearest group first."""

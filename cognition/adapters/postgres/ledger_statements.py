@@ -50,6 +50,7 @@ _TOTAL = (
     "hits",
     "misses",
     "corrupt",
+    "refusals",
     "stores",
     "errors",
     "prompt_tokens",
