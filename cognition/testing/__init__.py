@@ -8,6 +8,8 @@ from cognition.adapters.memory import (
     MemoryEntries,
     MemoryLeases,
     MemoryLedger,
+    MemoryPairs,
+    MemorySemanticEntries,
     ScriptedProvider,
 )
 from cognition.testing.clock import FakeClock
@@ -26,6 +28,8 @@ __all__ = [
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
+    "MemoryPairs",
+    "MemorySemanticEntries",
     "ReceivedCall",
     "Reply",
     "ScriptedProvider",

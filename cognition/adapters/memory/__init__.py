@@ -1,8 +1,19 @@
 """Everything the engine needs, in this process: for tests, and for L1 where there is no Redis."""
 
-from cognition.adapters.memory.entries import MemoryDurableEntries, MemoryEntries
+from cognition.adapters.memory.durable import MemoryDurableEntries
+from cognition.adapters.memory.entries import MemoryEntries
 from cognition.adapters.memory.leases import MemoryLeases
 from cognition.adapters.memory.ledger import MemoryLedger
+from cognition.adapters.memory.pairs import MemoryPairs
 from cognition.adapters.memory.provider import ScriptedProvider
+from cognition.adapters.memory.semantic import MemorySemanticEntries
 
-__all__ = ["MemoryDurableEntries", "MemoryEntries", "MemoryLeases", "MemoryLedger", "ScriptedProvider"]
+__all__ = [
+    "MemoryDurableEntries",
+    "MemoryEntries",
+    "MemoryLeases",
+    "MemoryLedger",
+    "MemoryPairs",
+    "MemorySemanticEntries",
+    "ScriptedProvider",
+]

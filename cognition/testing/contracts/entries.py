@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from unicodedata import is_normalized
+from functools import partial
+from unicodedata import normalize
 from uuid import uuid4
 
 import pytest
@@ -21,8 +22,10 @@ from cognition.testing.contracts.samples import LIFE, a_rich_answer, an_address,
 Plant = Callable[[Address, bytes], None]
 
 # Requests take printable names in NFC only.
-_NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40).filter(
-    lambda name: name.isprintable() and is_normalized("NFC", name)
+_NAMES = (
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+    .map(partial(normalize, "NFC"))
+    .filter(str.isprintable)
 )
 _OWNERS = st.tuples(_NAMES, _NAMES)
 
