@@ -107,8 +107,7 @@ def decode(data: bytes, key: str) -> CacheEntry:
         held_key, generation, _, expires, writer = _HEAD.unpack_from(data, _SEAL.size)
         later = partial(_answer, data)
         if writer != _WRITER or not form & _LEAN:
-            answer = later()
-            later = partial(dict, answer)  # known now
+            later = partial(dict[str, Any], later())  # known now
         expires_at = _moment(expires)
     except _UNREADABLE:
         # Without the cause: the text of a pydantic error quotes the answer, which may be confidential.

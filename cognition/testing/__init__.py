@@ -5,11 +5,13 @@ The contracts that adapters must keep are in `cognition.testing.contracts`, whic
 
 from cognition.adapters.memory import (
     MemoryDurableEntries,
+    MemoryEmbedder,
     MemoryEntries,
     MemoryLeases,
     MemoryLedger,
     MemoryPairs,
     MemorySemanticEntries,
+    MemoryVerifier,
     ScriptedProvider,
 )
 from cognition.testing.clock import FakeClock
@@ -25,11 +27,13 @@ __all__ = [
     "Hang",
     "MalformedJson",
     "MemoryDurableEntries",
+    "MemoryEmbedder",
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
     "MemoryPairs",
     "MemorySemanticEntries",
+    "MemoryVerifier",
     "ReceivedCall",
     "Reply",
     "ScriptedProvider",

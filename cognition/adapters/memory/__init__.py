@@ -1,6 +1,7 @@
 """Everything the engine needs, in this process: for tests, and for L1 where there is no Redis."""
 
 from cognition.adapters.memory.durable import MemoryDurableEntries
+from cognition.adapters.memory.embedder import MemoryEmbedder, MemoryVerifier
 from cognition.adapters.memory.entries import MemoryEntries
 from cognition.adapters.memory.leases import MemoryLeases
 from cognition.adapters.memory.ledger import MemoryLedger
@@ -10,10 +11,12 @@ from cognition.adapters.memory.semantic import MemorySemanticEntries
 
 __all__ = [
     "MemoryDurableEntries",
+    "MemoryEmbedder",
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
     "MemoryPairs",
     "MemorySemanticEntries",
+    "MemoryVerifier",
     "ScriptedProvider",
 ]

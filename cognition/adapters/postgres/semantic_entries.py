@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from cognition.adapters.codec import decode
-from cognition.adapters.postgres.batch import Row, bind
+from cognition.adapters.postgres.batch import Row
 from cognition.adapters.postgres.connection import STORE, connected, fetch, ping
 from cognition.adapters.postgres.rows import pack_text, read_vector, row_of, unpack_text, vector_text
 from cognition.adapters.postgres.semantic_statements import (
@@ -86,7 +87,7 @@ class PostgresSemanticEntries:
             return []
         now = self._clock()
         parameters = {
-            **bind([_asked(question) for question in questions]),
+            **_asked(questions),
             "fingerprint": fingerprint,
             "neighbours": limit,
             "exact_rows": EXACT_ROWS,
@@ -149,13 +150,14 @@ def _belongs(held: _Held, question: Question, fingerprint: str, now: datetime) -
     return found == (question.address.tenant, question.address.scope_key, fingerprint) and held.expires_at > now
 
 
-def _asked(question: Question) -> Row:
+def _asked(questions: Sequence[Question]) -> dict[str, list[Any]]:
+    """Return the columns of what is asked, each as one array."""
     return {
-        "tenant": question.address.tenant,
-        "namespace": question.address.namespace,
-        "scope_key": question.address.scope_key,
-        "text_hash": question.text_hash,
-        "vector": vector_text(question.vector),
+        "tenant": [question.address.tenant for question in questions],
+        "namespace": [question.address.namespace for question in questions],
+        "scope_key": [question.address.scope_key for question in questions],
+        "text_hash": [question.text_hash for question in questions],
+        "vector": [vector_text(question.vector) for question in questions],
     }
 
 
