@@ -33,7 +33,7 @@ WHOLE, WHOLE_ZSTANDARD, LEAN, LEAN_ZSTANDARD = FORMS = 0x20, 0x21, 0x22, 0x23
 
 # Written by the first release. It has no field that a later pydantic-ai may add, and it must be readable for ever.
 FIRST_RELEASE = (
-    b'["ollama:qwen3","ollama:qwen3","0.000000001","r",["a"],'
+    b'["ollama:qwen3","ollama:qwen3","0.000000001","r",["a"],null,null,'
     b'{"parts":[{"content":"yes","part_kind":"text"}],"usage":{"input_tokens":4,"output_tokens":1},'
     b'"timestamp":"2026-11-22T11:59:00Z","kind":"response","finish_reason":"stop"}]'
 )
