@@ -72,7 +72,7 @@ class CompletionService:
             if policies.cache.mode == "bypass":
                 entry, led = await errand.ask_provider(), True
             else:
-                landing = await self._parts.flights.run(missed.address, errand.run)
+                landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again)
                 entry, led = landing.result, landing.led
             completion = self._completion(missed, entry, errand.attempts if led else 0)
         except CognitionError as error:
@@ -126,9 +126,7 @@ class CompletionService:
             attempts=attempts,
         )
 
-    def _tell(
-        self, calls: Calls, addresses: Sequence[Address], completions: Sequence[Completion[Any] | None]
-    ) -> None:
+    def _tell(self, calls: Calls, addresses: Sequence[Address], completions: Sequence[Completion[Any] | None]) -> None:
         """Emit what was answered, as one event however many they are."""
         answers = [
             (position, addresses[position], completion)
