@@ -76,6 +76,14 @@ class OutputType:
             ) from None
         return value["response"] if self.wrapped else value
 
+    def fits(self, response: ModelResponse) -> bool:
+        """Whether a stored answer may still be given: the type's checks may have become stricter without its schema."""
+        try:
+            self.parse(response)
+        except OutputInvalid:
+            return False
+        return True
+
     def _places(self, error: ValidationError) -> str:
         """Return where an answer is wrong, without names that it made up."""
         paths = (

@@ -78,7 +78,7 @@ class CompletionService:
             if policies.cache.mode == "bypass":
                 entry, led = await errand.ask_provider(), True
             else:
-                landing = await self._parts.flights.run(missed.address, errand.run)
+                landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again)
                 entry, led = landing.result, landing.led
             completion = self._completion(missed, entry, errand.attempts if led else 0)
         except CognitionError as error:
