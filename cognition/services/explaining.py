@@ -93,7 +93,8 @@ def _sentence(call: Call, sighting: Sighting | None, policy: SemanticPolicy) -> 
         if asked_text(call.request) is None:
             return "The last message has no text, so only the same request is answered from the cache."
         return "The text is longer than the embedder's window, or the embedder or its store does not answer."
-    found = f"{len(sighting.neighbours)} near questions in this scope" if sighting.neighbours else "Nothing is near"
+    held = len(sighting.neighbours)
+    found = f"The nearest {held} questions of this scope were compared" if held else "This scope holds no question"
     mode = "; shadow mode only compares" if policy.mode == "shadow" else ""
     return f"{found}; {_bar(sighting.bar)}{mode}."
 
