@@ -12,7 +12,6 @@ from pydantic_ai.messages import ModelResponse
 
 from cognition.domain.deferred import Deferred
 
-
 FIRST_GENERATION = 1
 """Generation of a namespace that was never invalidated."""
 

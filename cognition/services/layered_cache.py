@@ -95,7 +95,7 @@ class LayeredCache:
             return False
         kept_anywhere = False
         for guarded in (self._durable, self._fast):
-            kept = self._put(guarded, [(address, entry)], policy)
+            kept = self._put(guarded, (address, entry), policy)
             if kept:
                 self._emit(Stored(address, entry.requested_model, guarded.store.layer))
                 kept_anywhere = True
@@ -163,26 +163,43 @@ class LayeredCache:
             for address, answer in answers
             if isinstance(answer, Hit) and answer.layer is Layer.L2
         ]
-        if items:
-            self._put(self._fast, items, policy, copy=True)
+        if not items:
+            return
+        copy = partial(self._fast.store.copy, self._dated(Layer.L1, items, policy))
+        known = self._fast.breaker.call(copy, default=True)
+        if not known:
+            self._check_copies(items)
+
+    def _check_copies(self, items: Sequence[tuple[Address, CacheEntry]]) -> None:
+        """Hide copies of entries that were invalidated after they were read, all of one namespace.
+
+        L1 refuses those by itself unless it has lost the namespace's generation, for which L2 is asked here.
+        """
+        address = items[0][0]
+        found = self._durable.breaker.call(partial(self._durable.store.get, address), None)
+        if found is not None and (found.generation or 0) > max(entry.generation for _, entry in items):
+            generations = {address.namespace: found.generation or 0}
+            self._fast.breaker.call(partial(self._fast.store.forget, address.tenant, generations, ()), 0)
 
     def _put(
         self,
         guarded: GuardedStore[FastStore] | GuardedStore[DurableStore],
-        items: Sequence[tuple[Address, CacheEntry]],
+        item: tuple[Address, CacheEntry],
         policy: CachePolicy,
-        *,
-        copy: bool = False,
     ) -> int | None:
         """Return how many entries the store kept, or None when it is down."""
-        layer, now = guarded.store.layer, self._clock()
+        (address, entry), end = item, self._end(guarded.store.layer, policy)
+        return guarded.breaker.call(partial(guarded.store.put, [(address, entry.lasting_until(end))]), None)
+
+    def _dated(
+        self, layer: Layer, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy
+    ) -> list[tuple[Address, CacheEntry]]:
+        """Return copies for a layer, each with an end of its own, no later than that of its original."""
+        return [(address, entry.expiring_at(self._end(layer, policy))) for address, entry in items]
+
+    def _end(self, layer: Layer, policy: CachePolicy) -> datetime:
         # Jitter needs no secrecy, only spread.
-        ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
-        dated = [
-            (address, entry.expiring_at(end) if copy else entry.lasting_until(end))
-            for (address, entry), end in zip(items, ends, strict=True)
-        ]
-        return guarded.breaker.call(partial(guarded.store.put, dated), None)
+        return self._clock() + policy.life(layer, random.random())  # noqa: S311
 
 
 def _answer(layer: Layer, found: Found, before: Hit | Miss, now: datetime) -> Hit | Miss:

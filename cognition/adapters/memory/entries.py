@@ -90,6 +90,13 @@ class MemoryEntries(_Shelf):
         self._clock = clock
         self._max_entries = max_entries
 
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]]) -> bool:
+        """Keep copies of entries like `put`; return whether the generations of their namespaces were known."""
+        with self._lock:
+            known = all(_namespace(address) in self._generations for address, _ in items)
+            self.put(items)
+            return known
+
     def forget(self, tenant: str, generations: Mapping[str, int], addresses: Sequence[Address]) -> int:
         """Make entries of older generations unreachable and drop some addresses; return how many of those were held."""
         with self._lock:
