@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from pydantic_ai.usage import RequestUsage
 
@@ -104,5 +105,6 @@ class CostControl:
             self._buffer.note([row])
 
     def _usd(self, model: str, counts: tuple[tuple[str, int], ...], at: datetime) -> Decimal | None:
-        cost = self._prices.cost_of(model, RequestUsage(**dict(counts)), at)
+        kinds: dict[str, Any] = dict(counts)
+        cost = self._prices.cost_of(model, RequestUsage(**kinds), at)
         return cost.usd if cost else None

@@ -1,4 +1,4 @@
-"""Many rows in one statement of fixed text: they travel as one JSON text, which is parsed in half the time of arrays."""
+"""Many rows in one statement of fixed text: they travel as one JSON text, which is read faster than arrays."""
 
 from __future__ import annotations
 
