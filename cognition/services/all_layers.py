@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cognition.domain.completion import Call, Calls
-from cognition.domain.entry import Address, CacheEntry, Hit, LookUp
+from cognition.domain.entry import Address, CacheEntry, Hit, LookUp, Miss
+from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.policies import Policies
 from cognition.services.semantic_layer import SemanticLayer, Sighting
+
+T = TypeVar("T", bound=LookUp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class AllLayers:
             policies: Of the exact layers and of L3.
         """
         found = self.exact.look_up(addresses, calls.first.model, policies.cache)
+        if policies.semantic.mode != "on":
+            found = [_without_copies(one) for one in found]
         if self.semantic is None or policies.semantic.mode == "off" or not policies.cache.may_look_up:
             return Seen(found, _UNASKED)
         missed = [position for position, one in enumerate(found) if not isinstance(one, Hit)]
@@ -58,8 +64,15 @@ class AllLayers:
         asked = [(calls[position], addresses[position]) for position in missed]
         sightings = dict(zip(missed, self.semantic.look_up(asked, policies.semantic), strict=True))
         hits = {position: sighting.hit for position, sighting in sightings.items() if sighting.hit}
-        self.exact.copy([(addresses[position], hit.entry) for position, hit in hits.items()], policies.cache)
+        # Once each: of a prompt that stands there twice, a store keeps one copy and counts one.
+        copies = {addresses[position]: hit.entry for position, hit in hits.items()}
+        self.exact.copy(list(copies.items()), policies.cache)
         return Seen([hits.get(position, one) for position, one in enumerate(found)], sightings)
+
+    def peek(self, address: Address, policy: SemanticPolicy) -> Hit | Miss:
+        """Look one address up in the exact layers again, see `LayeredCache.peek`."""
+        found = self.exact.peek(address)
+        return found if policy.mode == "on" else _without_copies(found)
 
     def store(
         self, call: Call, address: Address, entry: CacheEntry, sighting: Sighting | None, policies: Policies
@@ -79,3 +92,8 @@ class AllLayers:
         question = sighting.question if sighting else self.semantic.question_of(call, address)
         if question is not None:
             self.semantic.keep(question, entry, policies.cache)
+
+
+def _without_copies(found: T) -> T | Miss:
+    """Return what was found, but for the copy of a similar question's answer: who switched L3 off wants none."""
+    return Miss(found.entry.generation) if isinstance(found, Hit) and found.entry.origin is not None else found

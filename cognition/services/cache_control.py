@@ -57,7 +57,7 @@ class CacheParts:
         layers: The exact layers.
         explaining: Explains look-ups.
         embeddings: Vectors for `invalidate(similar_to=...)`; None when no embedder is set.
-        trust: Verdicts on semantic hits; None when no embedder is set.
+        trust: Verdicts on semantic hits, which may be reported where no embedder is set.
         semantic: The engine's own policy for L3.
         durable: L2, for purging.
         ledger: Keeps the look-up counts.
@@ -68,7 +68,7 @@ class CacheParts:
     layers: LayeredCache
     explaining: Explaining
     embeddings: Embeddings | None
-    trust: SemanticTrust | None
+    trust: SemanticTrust
     semantic: SemanticPolicy
     durable: DurableStore
     ledger: Ledger
@@ -122,7 +122,7 @@ class CacheControl:
         if booked is None:
             raise ConfigurationError(f"No call {request_id!r} stands in the ledger; pass a Completion's request_id.")
         pair = self._pair_of(request_id, booked)
-        if pair is not None and self._parts.trust is not None:
+        if pair is not None:
             self._parts.trust.block(pair)
             self._parts.trust.judge(pair, "feedback", right=False)
         selection = Selection(tenant=self._tenant, namespace=booked.namespace, key=booked.request_key)
@@ -130,10 +130,13 @@ class CacheControl:
 
     def _pair_of(self, request_id: str, booked: BookedCall) -> Pair | None:
         """Return the pair behind a semantic hit, also when the call got a copy of it from a faster layer."""
-        trust = self._parts.trust
-        if trust is None or booked.layer is Layer.PROVIDER:
+        if booked.layer is Layer.PROVIDER:
             return None
-        return trust.find(self._tenant, request_id) or trust.find_served(self._tenant, booked.request_key)
+        met = self._parts.trust.find(self._tenant, request_id)
+        if met is not None:
+            # Not served: the call waited for another caller's answer of the provider.
+            return met if met.served else None
+        return self._parts.trust.find_served(self._tenant, booked.request_key)
 
     def invalidate(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from cognition.domain.semantic import Vector, hash_of
+from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.ports import Embedder, SemanticStore
 from cognition.resilience.store_breaker import Guarded
 
@@ -42,15 +43,12 @@ class Embeddings:
             tenant: Whose texts; tenants do not see each other's stored vectors.
             texts: What to compare.
         """
-        hashes = {text: hash_of(text) for text in texts if self._embedder.store.fits(text)}
-        with self._lock:
-            known = {key: self._remembered[key] for key in hashes.values() if key in self._remembered}
-        unknown = {key: text for text, key in hashes.items() if key not in known}
-        if unknown:
-            known |= self._stored(tenant, list(unknown))
-            known |= self._made({key: text for key, text in unknown.items() if key not in known})
-            self._remember(known)
-        return {text: known[key] for text, key in hashes.items() if key in known}
+        try:
+            return self._embedder.breaker.call(partial(self._of, tenant, texts), {})
+        except ConfigurationError as error:
+            # A key that was revoked or a file that was damaged stops L3, not the calls.
+            self._embedder.breaker.trip(CacheUnavailable(str(error), store="embedder"))
+            return {}
 
     def keep(self, tenant: str, vectors: Mapping[str, Vector]) -> None:
         """Keep the vectors of some texts for other processes and for later."""
@@ -61,6 +59,17 @@ class Embeddings:
         """Start anew after a fork: the lock may have been held."""
         self._lock = threading.Lock()
 
+    def _of(self, tenant: str, texts: Sequence[str]) -> dict[str, Vector]:
+        hashes = {text: hash_of(text) for text in texts if self._embedder.store.fits(text)}
+        with self._lock:
+            known = {key: self._remembered[key] for key in hashes.values() if key in self._remembered}
+        unknown = {key: text for text, key in hashes.items() if key not in known}
+        if unknown:
+            known |= self._stored(tenant, list(unknown))
+            known |= self._made({key: text for key, text in unknown.items() if key not in known})
+            self._remember(known)
+        return {text: known[key] for text, key in hashes.items()}
+
     def _stored(self, tenant: str, hashes: Sequence[bytes]) -> dict[bytes, Vector]:
         ask = partial(self._store.store.vectors, tenant, self.fingerprint, hashes)
         return self._store.breaker.call(ask, {})
@@ -68,8 +77,7 @@ class Embeddings:
     def _made(self, texts: Mapping[bytes, str]) -> dict[bytes, Vector]:
         if not texts:
             return {}
-        vectors = self._embedder.breaker.call(partial(self._embedder.store.embed, list(texts.values())), None)
-        return {} if vectors is None else dict(zip(texts, vectors, strict=True))
+        return dict(zip(texts, self._embedder.store.embed(list(texts.values())), strict=True))
 
     def _remember(self, vectors: Mapping[bytes, Vector]) -> None:
         with self._lock:

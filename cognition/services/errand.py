@@ -73,7 +73,7 @@ class Errand:
     def look_again(self, land: Land[CacheEntry]) -> None:
         """See what the cache holds now; blocks."""
         self._land = land
-        self._found = self._parts.layers.exact.peek(self._address)
+        self._found = self._parts.layers.peek(self._address, self._policies.semantic)
 
     async def run(self) -> CacheEntry:
         """Return the answer as an entry, from the cache if somebody stored it before `look_again`."""

@@ -39,7 +39,9 @@ class Explaining:
         address = address_of(request)
         layers = self._exact(address)
         sighting = self._sighting(call, address, policy)
-        held = next((layer.layer for layer in layers if layer.held), None)
+        # Copies of similar questions' answers are only for those who want them.
+        wanted = policy.mode == "on"
+        held = next((layer.layer for layer in layers if layer.held and (wanted or layer.origin is None)), None)
         return Explanation(
             model=request.model,
             tenant=request.tenant,
@@ -49,7 +51,7 @@ class Explaining:
             answered_by=held or (sighting.hit.layer if sighting and sighting.hit else Layer.PROVIDER),
             layers=layers,
             semantic=_sentence(call, sighting, policy),
-            nearby=self._nearby(sighting) if sighting else (),
+            nearby=self._nearby(sighting, address.key.hex()) if sighting else (),
         )
 
     def _exact(self, address: Address) -> list[HeldIn]:
@@ -66,19 +68,21 @@ class Explaining:
             return None
         return self._semantic.look_up([(call, address)], policy, quiet=True)[0]
 
-    def _nearby(self, sighting: Sighting) -> list[NearbyQuestion]:
+    def _nearby(self, sighting: Sighting, key: str) -> list[NearbyQuestion]:
         verdicts = sighting.decision.verdicts if sighting.decision else ()
         return [
-            self._seen(neighbour, verdict) for neighbour, verdict in zip(sighting.neighbours, verdicts, strict=True)
+            self._seen(neighbour, verdict, own=neighbour.entry.key == key)
+            for neighbour, verdict in zip(sighting.neighbours, verdicts, strict=True)
         ]
 
-    def _seen(self, neighbour: Neighbour, verdict: Verdict) -> NearbyQuestion:
-        reasons = [difference.reason for difference in verdict.differences] or [verdict.refusal or ""]
+    def _seen(self, neighbour: Neighbour, verdict: Verdict, *, own: bool) -> NearbyQuestion:
+        refusal = None if own else verdict.refusal
+        reasons = [difference.reason for difference in verdict.differences] or [refusal or ""]
         return NearbyQuestion(
             text=neighbour.text,
             similarity=neighbour.similarity,
             score=verdict.score,
-            answers=verdict.refusal is None,
+            answers=refusal is None,
             reasons=[reason for reason in reasons if reason],
             time_left=neighbour.entry.expires_at - self._clock(),
         )

@@ -95,6 +95,8 @@ class SemanticLayer:
         if policy.mode == "off":
             return [_UNSEEN] * len(asked)
         questions = self._questions(asked)
+        if not any(questions):
+            return [_UNSEEN] * len(asked)
         nearby = self._nearest([question for question in questions if question], policy.candidates)
         if nearby is None:
             return [_UNSEEN] * len(asked)
@@ -132,8 +134,6 @@ class SemanticLayer:
         ]
 
     def _nearest(self, questions: Sequence[Question], limit: int) -> list[Nearby] | None:
-        if not questions:
-            return []
         fingerprint = self._parts.embeddings.fingerprint
         return self._call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
 
@@ -143,6 +143,10 @@ class SemanticLayer:
         decision = decide(question.text, candidates, Limits(threshold=bar.threshold, floor=policy.floor))
         best = decision.chosen or _nearly(decision.verdicts, policy.limit_of(question.address.namespace).lowest)
         sighting = Sighting(question=question, bar=bar, decision=decision, neighbours=neighbours)
+        own = next((one.entry for one in neighbours if one.entry.key == question.address.key.hex()), None)
+        if own is not None:
+            # The very question, which L2 has forgotten sooner: nothing to compare, and nothing to learn from.
+            return replace(sighting, hit=Hit(Layer.L3, own) if policy.mode == "on" else None)
         if best is None:
             return sighting
         neighbour = neighbours[decision.verdicts.index(best)]

@@ -22,6 +22,7 @@ from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.reporting import LedgerReports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
+from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
@@ -111,7 +112,8 @@ def assemble(
     buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit, stores.pairs if models.embedder else None)
     observers.add(buffer.observe)
     cache = LayeredCache(fast, durable, clock, emit)
-    near = semantic_layer(stores, models.embedder, durable.breaker, clock, emit)
+    trust = SemanticTrust(Guarded(stores.pairs, durable.breaker), clock, emit)
+    near = semantic_layer(stores, models.embedder, trust, clock, emit)
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     flights = SingleFlight(leases, Codec(dump, load), loop.in_thread)
     costs = CostControl(GenaiPrices(settings.prices), buffer, clock)
@@ -126,7 +128,7 @@ def assemble(
     if near is not None:
         ask = OpinionParts(
             embeddings=near.embeddings,
-            trust=near.trust,
+            trust=trust,
             ask=completion.ask,
             spawn=loop.spawn,
             in_thread=loop.in_thread,
@@ -136,7 +138,7 @@ def assemble(
         layers=cache,
         explaining=Explaining(cache, near.layer if near else None, clock),
         embeddings=near.embeddings if near else None,
-        trust=near.trust if near else None,
+        trust=trust,
         semantic=settings.semantic,
         durable=stores.durable,
         ledger=stores.ledger,

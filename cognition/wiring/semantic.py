@@ -20,12 +20,11 @@ class Near:
 
     layer: SemanticLayer
     embeddings: Embeddings
-    trust: SemanticTrust
     breakers: tuple[StoreBreaker, ...]
 
 
 def semantic_layer(
-    stores: Stores, embedder: Embedder | None, durable: StoreBreaker, clock: Clock, emit: Emit
+    stores: Stores, embedder: Embedder | None, trust: SemanticTrust, clock: Clock, emit: Emit
 ) -> Near | None:
     """Return the parts of L3, or None without an embedder."""
     if embedder is None:
@@ -34,9 +33,8 @@ def semantic_layer(
     store = Guarded(stores.semantic, StoreBreaker("pgvector", stores.semantic.ping, emit))
     model = Guarded(embedder, StoreBreaker("embedder", partial(_try, embedder), emit))
     embeddings = Embeddings(model, store)
-    trust = SemanticTrust(Guarded(stores.pairs, durable), clock, emit)
     parts = SemanticParts(embeddings=embeddings, store=store, trust=trust, clock=clock, emit=emit)
-    return Near(SemanticLayer(parts), embeddings, trust, (store.breaker, model.breaker))
+    return Near(SemanticLayer(parts), embeddings, (store.breaker, model.breaker))
 
 
 def _try(embedder: Embedder) -> None:
