@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
@@ -29,6 +30,11 @@ def rows_of(columns: Iterable[sa.Column[Any]]) -> sa.CTE:
 def bind(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """Return the parameters of a statement over `rows_of`."""
     return {name: [_sendable(row[name]) for row in rows] for name in rows[0]}
+
+
+def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Return items in parts of at most `size`, for statements that take long for each row."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def as_array(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -13,7 +13,10 @@ import pytest
 
 # Before the modules are imported: only then does a failing assertion show the values it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("durable", "entries", "fast", "leases", "ledger", "semantic"))
+    *(
+        f"{__name__}.{module}"
+        for module in ("durable", "entries", "fast", "leases", "ledger", "pairs", "semantic", "semantic_invalidation")
+    )
 )
 
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402  see above
@@ -21,7 +24,9 @@ from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
 from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
 from cognition.testing.contracts.leases import LeaseStoreContract  # noqa: E402
 from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
+from cognition.testing.contracts.pairs import PairStoreContract  # noqa: E402
 from cognition.testing.contracts.semantic import SemanticStoreContract  # noqa: E402
+from cognition.testing.contracts.semantic_invalidation import SemanticInvalidationContract  # noqa: E402
 
 __all__ = [
     "DurableStoreContract",
@@ -29,5 +34,7 @@ __all__ = [
     "FastStoreContract",
     "LeaseStoreContract",
     "LedgerContract",
+    "PairStoreContract",
+    "SemanticInvalidationContract",
     "SemanticStoreContract",
 ]
