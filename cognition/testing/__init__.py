@@ -5,9 +5,11 @@ The contracts that adapters must keep are in `cognition.testing.contracts`, whic
 
 from cognition.adapters.memory import (
     MemoryDurableEntries,
+    MemoryEmbedder,
     MemoryEntries,
     MemoryLeases,
     MemoryLedger,
+    MemoryVerifier,
     ScriptedProvider,
 )
 from cognition.testing.clock import FakeClock
@@ -23,9 +25,11 @@ __all__ = [
     "Hang",
     "MalformedJson",
     "MemoryDurableEntries",
+    "MemoryEmbedder",
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
+    "MemoryVerifier",
     "ReceivedCall",
     "Reply",
     "ScriptedProvider",

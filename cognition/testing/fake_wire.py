@@ -1,14 +1,13 @@
 """The request and answer formats of the APIs that the fake provider speaks, as plain functions over JSON."""
 
 import base64
-import hashlib
 import json
-import math
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from cognition.adapters.memory.embedder import hashed_words
 from cognition.testing.fake_script import Fault, FinishReason, JsonObject, Reply, Usage
 from cognition.testing.fake_stream import chat_events, message_events
 from cognition.testing.schema_instance import minimal_instance
@@ -82,7 +81,7 @@ def embeddings(request: JsonObject) -> JsonObject:
     packed = request.get("encoding_format") == "base64"
     data = [
         {"object": "embedding", "index": index, "embedding": _packed(vector) if packed else vector}
-        for index, vector in enumerate(_vector(str(text), size) for text in texts)
+        for index, vector in enumerate(hashed_words(str(text), size).tolist() for text in texts)
     ]
     used = sum(_tokens(str(text)) for text in texts)
     usage = {"prompt_tokens": used, "total_tokens": used}
@@ -102,15 +101,6 @@ def _content(asked: Asked, reply: Reply) -> tuple[str, str | None]:
 
 def _tokens(text: str) -> int:
     return max(1, len(text.encode()) // _BYTES_PER_TOKEN)
-
-
-def _vector(text: str, size: int) -> list[float]:
-    vector = [0.0] * size
-    for word in text.lower().split() or [""]:
-        digest = hashlib.sha256(word.encode()).digest()
-        vector[int.from_bytes(digest[:4]) % size] += 1.0 if digest[4] % 2 else -1.0
-    length = math.sqrt(sum(value * value for value in vector)) or 1.0
-    return [value / length for value in vector]
 
 
 def _packed(vector: list[float]) -> str:

@@ -17,6 +17,7 @@ _LOCAL = "local:"
 _BATCH_TOKENS = 4096  # tokens computed at once: beyond it nothing gets faster, but memory grows
 _LONGEST_TOKEN = 18  # characters of the longest word in the vocabulary of BERT
 _UNKNOWN = "[UNK]"
+_FRAME = 2  # tokens around every text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class _Files:
         weights: Its ONNX file, whose digest is the revision of the vectors.
         tokenizer: Its `tokenizer.json`.
         dimensions: Length of its vectors.
-        window: How many tokens it was trained on, the two that frame every text included.
+        window: How many tokens it was trained on, its frame included.
     """
 
     weights: WheelFile
@@ -91,7 +92,7 @@ class LocalEmbedder:
         return self._identity
 
     def fits(self, text: str) -> bool:
-        """Whether the model sees the whole text: all of it lies in the window, and in the vocabulary.
+        """Whether the model sees the whole text: there is one, and all of it lies in the window and the vocabulary.
 
         What is not in the vocabulary, such as an emoji or a word of more than 100 letters, becomes one and the same
         token: texts that differ in nothing else would get equal vectors.
@@ -99,7 +100,7 @@ class LocalEmbedder:
         if len(text) > self._window * _LONGEST_TOKEN:
             return False  # a megabyte would take a second to cut up
         encoding = self._model.encode(text)
-        return len(encoding.ids) <= self._window and _UNKNOWN not in encoding.tokens
+        return _FRAME < len(encoding.ids) <= self._window and _UNKNOWN not in encoding.tokens
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one vector a text: the mean over its tokens, scaled to unit length.

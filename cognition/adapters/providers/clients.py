@@ -96,9 +96,9 @@ def local_model_of(name: str, endpoint: LocalEndpoint) -> Model:
     return OpenAIChatModel(name, provider=client, profile=profile)
 
 
-def host_of(model: Model) -> str:
-    """Return host and port of a model's provider; its whole address may hold a password."""
-    return urlsplit(model.base_url or "").netloc.rpartition("@")[2] or "its provider"
+def host_of(base_url: str | None) -> str:
+    """Return host and port of a provider, for sentences; its whole address may hold a password."""
+    return urlsplit(base_url or "").netloc.rpartition("@")[2] or "its provider"
 
 
 def key_of(model: Model) -> str | None:

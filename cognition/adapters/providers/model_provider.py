@@ -60,7 +60,7 @@ class ModelProvider:
                 model_request_parameters=_parameters(request),
             )
         except FAILURES as error:
-            failure = translate(error, request.model, host_of(model))
+            failure = translate(error, request.model, host_of(model.base_url))
             words = ProviderWords.of(error, (request.credentials.api_key, key_of(model)))
         except UserError as error:
             raise ConfigurationError(f"{request.model} cannot be asked this way: {error.message}") from error

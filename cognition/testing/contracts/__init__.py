@@ -13,13 +13,23 @@ import pytest
 
 # Before the modules are imported: only then does a failing assertion show the values it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("durable", "entries", "fast", "leases", "ledger"))
+    *(f"{__name__}.{module}" for module in ("durable", "embedder", "entries", "fast", "leases", "ledger", "verifier"))
 )
 
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402  see above
+from cognition.testing.contracts.embedder import EmbedderContract  # noqa: E402
 from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
 from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
 from cognition.testing.contracts.leases import LeaseStoreContract  # noqa: E402
 from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
+from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 
-__all__ = ["DurableStoreContract", "EntryStoreContract", "FastStoreContract", "LeaseStoreContract", "LedgerContract"]
+__all__ = [
+    "DurableStoreContract",
+    "EmbedderContract",
+    "EntryStoreContract",
+    "FastStoreContract",
+    "LeaseStoreContract",
+    "LedgerContract",
+    "VerifierContract",
+]
