@@ -5,14 +5,19 @@ Nothing else constructs an adapter.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from cognition.adapters import codec
 from cognition.adapters.embedded import ensure_running
+from cognition.adapters.embedders import ApiAccess, open_embedder
 from cognition.adapters.memory import MemoryEntries, MemoryLeases
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
@@ -26,7 +31,7 @@ from cognition.domain.entry import CacheEntry
 from cognition.errors import CognitionError, EntryCorrupted
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
-from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, Provider
+from cognition.ports import Clock, DurableStore, Embedder, FastStore, LeaseStore, Ledger, Provider
 from cognition.resilience.store_breaker import StoreBreaker
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import Collaborators, CompletionService
@@ -35,7 +40,7 @@ from cognition.services.layered_cache import GuardedStore, LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.reporting import LedgerReports
 from cognition.services.single_flight import Codec, GuardedLeases, SingleFlight
-from cognition.settings import Settings
+from cognition.settings import Settings, address_of_provider
 
 _IN_PROCESS = "memory://"
 
@@ -202,6 +207,23 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         database=database,
         redis=redis,
     )
+
+
+@contextmanager
+def embedder_alone(name: str) -> Generator[Embedder]:
+    """Give an embedder without an engine around it, for commands that embed texts and need no store.
+
+    Args:
+        name: `local:name` or `provider:model`.
+
+    Raises:
+        ConfigurationError: The name is none, or a package is missing.
+    """
+    access = ApiAccess(endpoint=address_of_provider(name.partition(":")[0]))
+    with asyncio.Runner() as runner:
+        opened = cast("Embedder", open_embedder(name, runner.run, access))  # None stands for no name
+        with closing(opened):
+            yield opened
 
 
 def _redis_of(settings: Settings) -> Redis | None:

@@ -9,9 +9,11 @@ import typer
 
 from cognition.cli.hours import MOST_HOURS
 from cognition.cli.output import AsJson, print_json, print_table
+from cognition.cli.replay import replay
 from cognition.runtime import Cognition
 
-cache_app = typer.Typer(help="Declare cached answers wrong, or tidy up.", no_args_is_help=True)
+cache_app = typer.Typer(help="Declare cached answers wrong, tidy up, or try the semantic layer.", no_args_is_help=True)
+cache_app.command("replay")(replay)
 
 Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
 
