@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import random
 import sys
 import time
@@ -19,7 +20,13 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOGGING_LEVEL, temporary_settings
+from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_LOGGING_LEVEL,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
@@ -124,9 +131,19 @@ def _llm() -> Generator[CachedLLM]:
 
 @contextmanager
 def _prefect() -> Generator[None]:
-    """Run a Prefect server on SQLite; its messages would be timed too."""
-    quiet: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_LEVEL: "ERROR"}
+    """Run a Prefect server on SQLite; what is printed meanwhile would be timed too."""
+    quiet: dict[Any, Any] = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        # The server has pages to say when two of its own writes meet in SQLite, and when it is stopped at work.
+        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+        PREFECT_SERVER_LOGGING_LEVEL: "CRITICAL",
+    }
     with temporary_settings(quiet), prefect_test_harness(server_startup_timeout=180):
+        # By hand, because Prefect reads the settings of its logs before this program can change them.
+        for logger in (logging.getLogger(name) for name in ("prefect", "prefect.flow_runs", "prefect.task_runs")):
+            for handler in logger.handlers:
+                if isinstance(handler, PrefectConsoleHandler):
+                    handler.setLevel(logging.ERROR)
         yield
 
 

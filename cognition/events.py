@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cognition.domain.completion import Call, Completion
-from cognition.domain.entry import Address, Layer
+from cognition.domain.completion import Call, Calls, Completion
+from cognition.domain.entry import Address, CacheEntry, Layer
 from cognition.domain.semantic import Label, Pair
 
 _log = logging.getLogger("cognition")
@@ -100,6 +100,23 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredMany:
+    """Callers of one batch got answers from the cache.
+
+    Attributes:
+        calls: The batch.
+        answers: Of each call that was answered its position in the batch, its address and its answer.
+    """
+
+    calls: Calls
+    answers: Sequence[tuple[int, Address, Completion[Any]]]
+
+    def __iter__(self) -> Iterator[Answered]:
+        """Return each as an event of its own."""
+        return (Answered(self.calls[position], address, answer) for position, address, answer in self.answers)
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A caller got an error."""
 
@@ -112,6 +129,25 @@ class PairMet:
     """A question met a neighbour that answered it, or whose answer is to be compared with the provider's."""
 
     pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDue:
+    """A pair was drawn to be compared with the provider's own answer.
+
+    Attributes:
+        call: Who asked.
+        pair: The two questions.
+        neighbour: The neighbour's answer.
+        fresh: The provider's own answer, or None when the neighbour's was given and the provider was not asked.
+        judge: Model that compares free texts, or None.
+    """
+
+    call: Call
+    pair: Pair
+    neighbour: CacheEntry
+    fresh: CacheEntry | None
+    judge: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +182,10 @@ Event = (
     | StoreRecovered
     | RetryScheduled
     | Answered
+    | AnsweredMany
     | Failed
     | PairMet
+    | CheckDue
     | PairJudged
     | LedgerDelayed
     | LedgerDropped

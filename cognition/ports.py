@@ -16,7 +16,7 @@ from pydantic_ai.usage import RequestUsage
 
 from cognition.domain.completion import CompletionRequest
 from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
-from cognition.domain.ledger import LayerStats, LedgerBatch, ReportLine, ReportQuery
+from cognition.domain.ledger import BookedCall, LayerStats, LedgerBatch, ReportLine, ReportQuery
 from cognition.domain.pricing import Cost
 from cognition.domain.semantic import EmbedderIdentity, Label, Neighbour, Pair, Question, Vector, Vectors
 
@@ -215,8 +215,8 @@ class PairStore(Protocol):
         """Return the pair of one call."""
         ...
 
-    def find_served(self, tenant: str, asked_key: bytes, cached_key: bytes) -> Pair | None:
-        """Return the latest served pair of two exact keys, for a call that got a copy of a semantic hit."""
+    def find_served(self, tenant: str, asked_key: bytes) -> Pair | None:
+        """Return the latest pair that was served under an exact key, for a call that got a copy of a semantic hit."""
         ...
 
     def judge(self, pair: Pair, label: Label) -> None:
@@ -311,6 +311,10 @@ class Ledger(Protocol):
             CacheUnavailable: The store did not answer; the same batch may be written again.
             LedgerConflict: A row with other contents already stands under the same call key and attempt.
         """
+        ...
+
+    def find(self, tenant: str, request_id: str) -> BookedCall | None:
+        """Return where one call's answer lives in the cache, or None when it was never booked."""
         ...
 
     def report(self, query: ReportQuery) -> list[ReportLine]:

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import util
@@ -23,14 +22,25 @@ from pydantic_ai.models import ModelRequestParameters
 
 from cognition.domain.attribution import Attribution, attribution_of
 from cognition.domain.cache_policy import CacheMode, CachePolicy, policy_of
-from cognition.domain.completion import Call, Completion, CompletionRequest, Credentials, OutputT, Prompt, check_prompts
+from cognition.domain.completion import (
+    Calls,
+    Completion,
+    CompletionRequest,
+    Credentials,
+    OutputT,
+    Prompt,
+    check_prompt,
+    check_prompts,
+)
 from cognition.domain.output import output_type
+from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.services.cache_control import CacheControl
-from cognition.services.errand import Policies, Unanswered
+from cognition.services.errand import Unanswered
+from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
 from cognition.settings import Settings, address_of_provider
 from cognition.wiring import Machinery, build
@@ -46,6 +56,7 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
         output: The type of the answer: `str`, a pydantic model, dataclass, TypedDict, Literal or a list of them.
         settings: pydantic-ai model settings, such as `{"temperature": 0}`.
         cache: A `CachePolicy`, or one of `"use"`, `"refresh"`, `"bypass"`, `"only"`.
+        semantic: A `SemanticPolicy`, or one of `"on"`, `"shadow"`, `"off"`; without an embedder it changes nothing.
         resilience: How hard to try.
         credentials: How to reach the provider; by default the SDK's environment variables.
         attribution: Who the call is booked to.
@@ -58,6 +69,7 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
     output: type[OutputT]
     settings: Mapping[str, Any] | None
     cache: CachePolicy | CacheMode
+    semantic: SemanticPolicy | SemanticMode
     resilience: ResiliencePolicy | None
     credentials: Credentials | None
     attribution: Attribution | None
@@ -71,7 +83,7 @@ class Cognition:
         """Use machinery that `open` built."""
         self._settings = settings
         self._machinery = machinery
-        self._cache = CacheControl(machinery.cache, settings.tenant, self.complete_many)
+        self._cache = CacheControl(machinery.cache, settings.tenant, self)
         self._closed = False
         _registry.all.add(self)
 
@@ -131,7 +143,7 @@ class Cognition:
             OnlyCachedMiss: The answer is not cached and `cache="only"`.
         """
         policies = self._policies(options)
-        (found,) = self._machinery.completion.look_up(self._calls([prompt], options), policies.cache)
+        (found,) = self._machinery.completion.look_up(self._calls([prompt], options), policies)
         if isinstance(found, Unanswered):
             return self._machinery.loop.call(self._machinery.completion.ask(found, policies))
         return found
@@ -139,7 +151,7 @@ class Cognition:
     async def acomplete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt; like `complete`, without blocking the caller's event loop."""
         policies = self._policies(options)
-        look_up = partial(self._machinery.completion.look_up, self._calls([prompt], options), policies.cache)
+        look_up = partial(self._machinery.completion.look_up, self._calls([prompt], options), policies)
         (found,) = await self._machinery.loop.in_thread(look_up)
         if isinstance(found, Unanswered):
             return await self._machinery.loop.acall(self._machinery.completion.ask(found, policies))
@@ -156,7 +168,7 @@ class Cognition:
         policies = self._policies(options)
         if not prompts:
             return []
-        found = self._machinery.completion.look_up(self._calls(prompts, options), policies.cache)
+        found = self._machinery.completion.look_up(self._calls(prompts, options), policies)
         if any(isinstance(one, Unanswered) for one in found):
             return self._machinery.loop.call(self._machinery.completion.ask_many(found, policies))
         return found  # pyright: ignore[reportReturnType]  none is Unanswered
@@ -168,7 +180,7 @@ class Cognition:
         policies = self._policies(options)
         if not prompts:
             return []
-        look_up = partial(self._machinery.completion.look_up, self._calls(prompts, options), policies.cache)
+        look_up = partial(self._machinery.completion.look_up, self._calls(prompts, options), policies)
         found = await self._machinery.loop.in_thread(look_up)
         return await self._machinery.loop.acall(self._machinery.completion.ask_many(found, policies))
 
@@ -211,6 +223,8 @@ class Cognition:
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
             closing.callback(machinery.stores.close)
+            if machinery.embedder is not None:
+                closing.callback(machinery.embedder.close)
             closing.callback(machinery.buffer.close)
             closing.callback(machinery.loop.close, machinery.provider.close())
 
@@ -229,19 +243,27 @@ class Cognition:
         machinery = self._machinery
         for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
             part.forget()
+        if machinery.embeddings is not None:
+            machinery.embeddings.forget()
 
-    def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> list[Call]:
+    def _calls(self, prompts: Sequence[Prompt], options: CallOptions[Any]) -> Calls:
         if self._closed:
             raise CallNotPermitted("The engine is closed; open a new one.")
         check_prompts(prompts)
         first = self.request(prompts[0], **options)
-        attribution = attribution_of(options.get("attribution"))
-        requests = (first, *(replace(first, prompt=prompt) for prompt in prompts[1:]))
-        return [Call(request=request, attribution=attribution, request_id=os.urandom(16).hex()) for request in requests]
+        for prompt in prompts[1:]:
+            check_prompt(prompt)
+        # The system is asked once for all of them.
+        random = os.urandom(_ID_BYTES * len(prompts)).hex()
+        ids = [random[start : start + 2 * _ID_BYTES] for start in range(0, len(random), 2 * _ID_BYTES)]
+        return Calls(
+            first=first, prompts=prompts, attribution=attribution_of(options.get("attribution")), request_ids=ids
+        )
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
         return Policies(
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
+            semantic=semantic_policy_of(options.get("semantic", self._settings.semantic), self._settings.semantic),
             resilience=options.get("resilience") or self._settings.resilience,
         )
 
@@ -267,6 +289,7 @@ class _Registry:
             engine.forget_parent()
 
 
+_ID_BYTES = 16
 _NO_CREDENTIALS = Credentials()
 _registry = _Registry()
 

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from cognition.adapters.embedded import EmbeddedServers
+from cognition.adapters.embedded import EmbeddedServers, stop
 from cognition.adapters.postgres import migrate
 from cognition.adapters.redis import connect
-from cognition.testing import FakeClock, temporary_servers
+from cognition.testing import FakeClock, temporary_home, temporary_servers
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_settings_of_the_developer() -> None:
-    """Keep the developer's own settings out of the tests."""
+def nobodys_home() -> Generator[Path]:
+    """Keep the developer's own settings and servers out of the tests.
+
+    Servers that a test starts without a home of its own go to a folder that is deleted, not to the developer's.
+    """
     for name in [name for name in os.environ if name.startswith("COGNITION_")]:
         del os.environ[name]
+    with temporary_home() as home:
+        os.environ["COGNITION_HOME"] = str(home)
+        yield home
+        del os.environ["COGNITION_HOME"]
+
+
+@pytest.fixture(autouse=True)
+def no_servers_without_a_home(nobodys_home: Path) -> Generator[None]:
+    """Fail a test that starts servers and does not say where; they would outlive it."""
+    yield
+    started = list(nobodys_home.iterdir())
+    if started:
+        stop(nobodys_home)
+        for path in started:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    assert [] == [path.name for path in started]
 
 
 @pytest.fixture(scope="session")

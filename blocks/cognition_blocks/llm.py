@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator
 from typing_extensions import Unpack
 
-from cognition import Cognition, Completion, Credentials, Settings
+from cognition import CachePolicy, Cognition, Completion, Credentials, ResiliencePolicy, Settings
 from cognition.domain.completion import CompletionRequest, OutputT, Prompt
 from cognition.domain.entry import Layer
 from cognition.domain.ledger import LayerStats
@@ -138,17 +139,14 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     def to_config(self) -> LLMConfig:
         """Return what every call says unless it is told otherwise."""
         defaults = self.to_settings()
-        lives = _durations(l1_ttl=self.l1_ttl_seconds, l2_ttl=self.l2_ttl_seconds)
-        effort = _durations(attempt_timeout=self.attempt_timeout_seconds) | _given(attempts=self.attempts)
-        key = self.api_key.get_secret_value() if self.api_key else None
         return LLMConfig(
             model=self.model_name or defaults.model,
             namespace=self.namespace,
             instructions=self.instructions,
             settings=self.more_settings | _given(temperature=self.temperature, max_tokens=self.max_tokens),
-            cache=replace(defaults.cache, **lives),
-            resilience=replace(defaults.resilience, **effort),
-            credentials=Credentials(api_key=key or None, base_url=self.base_url or None),
+            cache=_cache_policy(defaults.cache, self.l1_ttl_seconds, self.l2_ttl_seconds),
+            resilience=_resilience_policy(defaults.resilience, self.attempts, self.attempt_timeout_seconds),
+            credentials=_credentials(self.api_key, self.base_url),
         )
 
     @property
@@ -234,6 +232,24 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     def task(self) -> LLMTaskDecorator:
         """`llm_task` for this block: `@llm.task` or `@llm.task(output=Triage)`."""
         return task_decorator(self)
+
+
+# Made once for each combination of fields: it is asked for by every call, and checking values takes longer than finding
+# the ones that were checked.
+@lru_cache(maxsize=64)
+def _cache_policy(default: CachePolicy, l1_ttl: float | None, l2_ttl: float | None) -> CachePolicy:
+    return replace(default, **_durations(l1_ttl=l1_ttl, l2_ttl=l2_ttl))
+
+
+@lru_cache(maxsize=64)
+def _resilience_policy(default: ResiliencePolicy, attempts: int | None, timeout: float | None) -> ResiliencePolicy:
+    return replace(default, **_given(attempts=attempts), **_durations(attempt_timeout=timeout))
+
+
+@lru_cache(maxsize=64)
+def _credentials(api_key: SecretStr | None, base_url: str | None) -> Credentials:
+    key = api_key.get_secret_value() if api_key else None
+    return Credentials(api_key=key or None, base_url=base_url or None)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from cognition.cli.explain import explain, report_bad_hit
 from cognition.cli.hours import MOST_HOURS
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
 from cognition.runtime import Cognition
 
-cache_app = typer.Typer(help="Declare cached answers wrong, tidy up, or try the semantic layer.", no_args_is_help=True)
+cache_app = typer.Typer(help="Explain look-ups, declare answers wrong, replay a log, or tidy up.", no_args_is_help=True)
+cache_app.command()(explain)
+cache_app.command()(report_bad_hit)
 cache_app.command("replay")(replay)
 
 Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
@@ -23,7 +26,7 @@ def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
     with Cognition.open() as engine:
         layers = engine.cache.stats(timedelta(hours=hours))
     if json_output:
-        names = ("hits", "misses", "corrupt", "stores", "saved_usd")
+        names = ("hits", "misses", "refusals", "corrupt", "stores", "saved_usd")
         print_json(
             [
                 {"layer": one.layer, "hit_rate": one.hit_rate} | {name: getattr(one, name) for name in names}
@@ -32,10 +35,19 @@ def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
         )
         return
     rows = [
-        (one.layer, one.hits, one.misses, f"{one.hit_rate:.1%}", one.corrupt, one.stores, f"${one.saved_usd:.6f}")
+        (
+            one.layer,
+            one.hits,
+            one.misses,
+            f"{one.hit_rate:.1%}",
+            one.refusals,
+            one.corrupt,
+            one.stores,
+            f"${one.saved_usd:.6f}",
+        )
         for one in layers
     ]
-    columns = ("layer", "hits", "misses", "hit rate", "corrupt", "stores", "saved")
+    columns = ("layer", "hits", "misses", "hit rate", "refused", "corrupt", "stores", "saved")
     print_table(f"The last {hours:g} hours", columns, rows)
 
 
@@ -47,12 +59,16 @@ def invalidate(
     older_than_hours: Annotated[
         float | None, typer.Option(help="All answers older than this.", min=0, max=MOST_HOURS)
     ] = None,
+    similar_to: Annotated[str | None, typer.Option(help="All answers to questions like this one.")] = None,
+    above: Annotated[float, typer.Option(help="How like it at least, as cosine similarity.", min=0, max=1)] = 0.92,
     json_output: AsJson = False,
 ) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""
     age = timedelta(hours=older_than_hours) if older_than_hours is not None else None
     with Cognition.open() as engine:
-        dropped = engine.cache.invalidate(namespace=namespace, model=model, tag=tag, older_than=age)
+        dropped = engine.cache.invalidate(
+            namespace=namespace, model=model, tag=tag, older_than=age, similar_to=similar_to, above=above
+        )
     if json_output:
         print_json({"dropped": dropped})
     else:

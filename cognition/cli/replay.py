@@ -55,7 +55,7 @@ def run(options: Options) -> None:
     is what a hit saves. Or each line is one pair: `cached`, `asked`, `answers` (true, false or null), and `weight`.
     """
     if options.plot is not None:
-        require_plotting()
+        require_plotting(options.plot)
     thresholds = _thresholds(options.thresholds)
     settings = Settings()
     policy = _policy(settings.semantic, options)

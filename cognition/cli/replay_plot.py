@@ -34,12 +34,14 @@ _LABEL_OFFSETS: dict[Method, tuple[int, int]] = {
 }
 
 
-def require_plotting() -> None:
-    """Say early that nothing can be drawn.
+def require_plotting(path: Path) -> None:
+    """Say early, before minutes of work, that nothing can be drawn.
 
     Raises:
-        ConfigurationError: The library is missing.
+        ConfigurationError: The library or the folder is missing.
     """
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {path.parent} for the plot; create it or name another one.")
     if find_spec("matplotlib") is None:
         raise ConfigurationError("--plot needs matplotlib; run: pip install 'prefect-cognition[plot]'.")
 

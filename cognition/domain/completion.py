@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Generic, cast
+from typing import Any, Generic, cast, overload
 from unicodedata import is_normalized
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
@@ -16,6 +16,7 @@ from pydantic_ai.usage import RequestUsage
 from typing_extensions import TypeVar
 
 from cognition.domain.attribution import Attribution
+from cognition.domain.deferred import Deferred
 from cognition.domain.entry import Layer
 from cognition.domain.output import TEXT, OutputType
 from cognition.errors import ConfigurationError
@@ -104,9 +105,7 @@ class CompletionRequest:
     @property
     def messages(self) -> list[ModelMessage]:
         """The conversation as pydantic-ai messages."""
-        if isinstance(self.prompt, str):
-            return [ModelRequest(parts=[UserPromptPart(self.prompt)])]
-        return list(self.prompt)
+        return messages_of(self.prompt)
 
     @property
     def request_parameters(self) -> ModelRequestParameters:
@@ -115,7 +114,7 @@ class CompletionRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion(Generic[OutputT]):
+class Completion(Deferred, Generic[OutputT]):
     """An answer, and where it came from.
 
     Attributes:
@@ -179,6 +178,43 @@ class Call:
     def model(self) -> str:
         """The model that was asked for."""
         return self.request.model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calls(Sequence[Call]):
+    """Calls that differ in their prompts alone; each is made when somebody asks for it, which hits do not need.
+
+    Attributes:
+        first: The first request.
+        prompts: All prompts, the first one's included.
+        attribution: Who they are booked to.
+        request_ids: Identify the calls, in the same order.
+    """
+
+    first: CompletionRequest
+    prompts: Sequence[Prompt]
+    attribution: Attribution
+    request_ids: Sequence[str]
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return len(self.prompts)
+
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Call]: ...
+    def __getitem__(self, index: int | slice) -> Call | list[Call]:
+        """Return one call, or some."""
+        if isinstance(index, slice):
+            return [self[position] for position in range(len(self))[index]]
+        request = replace(self.first, prompt=self.prompts[index])
+        return Call(request=request, attribution=self.attribution, request_id=self.request_ids[index])
+
+
+def messages_of(prompt: Prompt) -> list[ModelMessage]:
+    """Return a prompt as pydantic-ai messages."""
+    return [ModelRequest(parts=[UserPromptPart(prompt)])] if isinstance(prompt, str) else list(prompt)
 
 
 def check_prompt(prompt: object, called: str = "The prompt") -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from pydantic_ai.messages import ModelResponse
+
+from cognition.domain.deferred import Deferred
 
 FIRST_GENERATION = 1
 """Generation of a namespace that was never invalidated."""
@@ -45,7 +48,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheEntry:
+class CacheEntry(Deferred):
     """An answer as every layer keeps it.
 
     Attributes:
@@ -62,6 +65,8 @@ class CacheEntry:
         origin: For a copy made for a similar question: the exact key, in hexadecimal, of the question that was
             answered; None for an answer to the question itself.
         similarity: Cosine similarity of the two questions; None for an answer to the question itself.
+        written: The stored form, once a codec has made or read it, for what all copies of the entry have in common.
+            Those made by `lasting_until` and `of_generation` share it; one made by `replace` starts without.
     """
 
     key: str
@@ -76,6 +81,7 @@ class CacheEntry:
     tags: tuple[str, ...] = ()
     origin: str | None = None
     similarity: float | None = None
+    written: list[bytes] = field(default_factory=list[bytes], init=False, repr=False, compare=False)
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the entry may still answer."""
@@ -83,7 +89,37 @@ class CacheEntry:
 
     def expiring_at(self, when: datetime) -> CacheEntry:
         """Return a copy that ends at a given time, or earlier when this one does: a copy never prolongs a life."""
-        return self if when >= self.expires_at else replace(self, expires_at=when)
+        return self if when >= self.expires_at else self.lasting_until(when)
+
+    def lasting_until(self, when: datetime) -> CacheEntry:
+        """Return the same answer with another end."""
+        return self._copy(self.generation, when)
+
+    def of_generation(self, generation: int) -> CacheEntry:
+        """Return the same answer as a member of another generation."""
+        return self._copy(generation, self.expires_at)
+
+    def _copy(self, generation: int, expires_at: datetime) -> CacheEntry:
+        return CacheEntry.deferred(
+            self._answer, key=self.key, generation=generation, expires_at=expires_at, written=self.written
+        )
+
+    def _answer(self) -> dict[str, Any]:
+        """Return what no copy changes."""
+        return {name: getattr(self, name) for name in _ANSWER}
+
+
+_ANSWER = (
+    "model",
+    "requested_model",
+    "response",
+    "cost_usd",
+    "created_at",
+    "request_id",
+    "tags",
+    "origin",
+    "similarity",
+)
 
 
 @dataclass(frozen=True, slots=True)

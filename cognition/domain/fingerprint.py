@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, cast
 from unicodedata import is_normalized, normalize
 
 from pydantic import TypeAdapter
-from pydantic_ai.messages import ModelMessagesTypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from cognition.domain.completion import CompletionRequest
+from cognition.domain.completion import CompletionRequest, Prompt, messages_of
 from cognition.domain.entry import Address
 from cognition.domain.output import OutputType
 from cognition.errors import ConfigurationError
@@ -92,15 +92,32 @@ def address_of(request: CompletionRequest) -> Address:
     Raises:
         ConfigurationError: The request holds something JSON cannot express, such as NaN.
     """
+    return addresses_of(request, [request.prompt])[0]
+
+
+def addresses_of(request: CompletionRequest, prompts: Iterable[Prompt]) -> list[Address]:
+    """Return where the answers to requests live that differ in their prompts alone.
+
+    Args:
+        request: Any of them.
+        prompts: The prompt of each.
+
+    Raises:
+        ConfigurationError: A request holds something JSON cannot express, such as NaN.
+    """
     options = _options_of(request)
-    if isinstance(request.prompt, str):
-        scope, text = _plain_scope(options), [request.prompt]
-    else:
-        frame, text = _split(_canonical_messages(request))
-        scope = _scope(options, frame)
-    # A scope has a fixed length, so nothing in the text can pass for a part of it.
-    exact = hashlib.sha256(scope + canonical_json(text)).digest()
-    return Address(request.tenant, request.namespace, exact, scope)
+    plain = _plain_scope(options)
+    addresses: list[Address] = []
+    for prompt in prompts:
+        if isinstance(prompt, str):
+            scope, text = plain, b"[" + canonical_json(prompt) + b"]"
+        else:
+            frame, texts = _split(_canonical_messages(messages_of(prompt)))
+            scope, text = _scope(options, frame), canonical_json(texts)
+        # A scope has a fixed length, so nothing in the text can pass for a part of it.
+        exact = hashlib.sha256(scope + text).digest()
+        addresses.append(Address(request.tenant, request.namespace, exact, scope))
+    return addresses
 
 
 def canonical_json(value: object) -> bytes:
@@ -176,8 +193,8 @@ def _endpoint(address: str | None) -> str | None:
     return address.rstrip("/") if address else None
 
 
-def _canonical_messages(request: CompletionRequest) -> list[dict[str, Any]]:
-    dumped: list[dict[str, Any]] = _dump(ModelMessagesTypeAdapter, request.messages, _IGNORED_IN_MESSAGES)
+def _canonical_messages(messages: list[ModelMessage]) -> list[dict[str, Any]]:
+    dumped: list[dict[str, Any]] = _dump(ModelMessagesTypeAdapter, messages, _IGNORED_IN_MESSAGES)
     # Tool call ids are often random: what matters is which return belongs to which call.
     call_ids: dict[str, str] = {}
     for part in chain.from_iterable(message["parts"] for message in dumped):

@@ -16,6 +16,7 @@ from cognition.domain.attribution import Attribution
 from cognition.domain.entry import Address, Layer
 from cognition.domain.fingerprint import canonical_json
 from cognition.domain.pricing import Cost
+from cognition.domain.semantic import Pair
 
 Status = Literal["ok", "failed_billed", "failed_free", "cancelled", "cache_hit", "late", "adjustment"]
 
@@ -90,6 +91,21 @@ class LedgerRow:
         return hashlib.sha256(canonical_json(contents)).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class BookedCall:
+    """What the ledger knows of one call's place in the cache.
+
+    Attributes:
+        namespace: In which namespace it was.
+        request_key: The exact key of its request.
+        layer: Which layer answered it.
+    """
+
+    namespace: str
+    request_key: bytes
+    layer: Layer
+
+
 @dataclass(slots=True)
 class LookUpCounts:
     """How look-ups in one layer ended during an hour; added up, never replaced."""
@@ -97,6 +113,7 @@ class LookUpCounts:
     hits: int = 0
     misses: int = 0
     corrupt: int = 0
+    refusals: int = 0
     stores: int = 0
     saved_usd: Decimal = Decimal(0)
 
@@ -133,11 +150,13 @@ class LedgerBatch:
         rows: Ledger rows.
         counts: Look-ups to add to the rollups.
         accesses: How often each entry answered since the last batch, with the last time.
+        pairs: Similar questions that met, written before the rest.
     """
 
     rows: Sequence[LedgerRow] = ()
     counts: Mapping[CountKey, LookUpCounts] = field(default_factory=dict[CountKey, LookUpCounts])
     accesses: Mapping[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
+    pairs: Sequence[Pair] = ()
 
 
 Dimension = Literal[
@@ -216,6 +235,7 @@ class LayerStats:
         hits: Look-ups it answered.
         misses: Look-ups it could not answer.
         corrupt: Unreadable values it met.
+        refusals: In L3, near questions whose answers were refused, counted among the misses.
         stores: Answers written to it.
         saved_usd: What its hits saved.
     """
@@ -224,6 +244,7 @@ class LayerStats:
     hits: int
     misses: int
     corrupt: int
+    refusals: int = 0
     stores: int
     saved_usd: Decimal
 

@@ -52,6 +52,11 @@ class OutputType:
     parameters: ModelRequestParameters
     names: frozenset[str] = frozenset()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether any answer fits, because it is taken as plain text."""
+        return self.adapter is None
+
     def parse(self, response: ModelResponse) -> Any:
         """Return the answer as a value of the type; as text it may be empty, when the model only called tools.
 
@@ -70,6 +75,14 @@ class OutputType:
                 message, provider=response.provider_name or "", model=response.model_name or "", status=None
             ) from None
         return value["response"] if self.wrapped else value
+
+    def fits(self, response: ModelResponse) -> bool:
+        """Whether a stored answer may still be given: the type's checks may have become stricter without its schema."""
+        try:
+            self.parse(response)
+        except OutputInvalid:
+            return False
+        return True
 
     def _places(self, error: ValidationError) -> str:
         """Return where an answer is wrong, without names that it made up."""

@@ -91,12 +91,12 @@ class StoreBreaker:
             return
 
 
-StoreT = TypeVar("StoreT")
+StoreT_co = TypeVar("StoreT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded(Generic[StoreT]):
+class Guarded(Generic[StoreT_co]):
     """A store and the breaker that leaves it alone while it is down."""
 
-    store: StoreT
+    store: StoreT_co
     breaker: StoreBreaker

@@ -1,28 +1,52 @@
-"""What people do to the cache besides asking it: invalidate, count, purge."""
+"""What people do to the cache besides asking it: explain, report, invalidate, count, purge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from cognition.domain.completion import Completion, CompletionRequest, Prompt
-from cognition.domain.entry import Address, Layer, Selection
+from cognition.domain.attribution import Attribution
+from cognition.domain.completion import Call, Completion, CompletionRequest, Prompt
+from cognition.domain.entry import Address, Layer, Near, Selection
+from cognition.domain.explanation import Explanation
 from cognition.domain.fingerprint import address_of
-from cognition.domain.ledger import LayerStats
+from cognition.domain.ledger import BookedCall, LayerStats
+from cognition.domain.semantic import Pair, asked_text
+from cognition.domain.semantic_policy import SemanticPolicy, semantic_policy_of
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock, DurableStore, Ledger
+from cognition.services.embeddings import Embeddings
+from cognition.services.explaining import OFF, Explaining
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.semantic_trust import SemanticTrust
 
 
-class AskMany(Protocol):
-    """Answers prompts; `Cognition.complete_many`."""
+class Doors(Protocol):
+    """What the cache needs of the engine that it belongs to."""
 
-    def __call__(self, prompts: Sequence[Prompt], /, **options: Any) -> list[Completion[Any]]:
+    def complete_many(self, prompts: Sequence[Prompt], **options: Any) -> list[Completion[Any]]:
         """Return the answers in the order of the prompts."""
         ...
+
+    def request(self, prompt: Prompt, **options: Any) -> CompletionRequest:
+        """Return the request that `complete` would make."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadHit:
+    """What was done about a wrong answer.
+
+    Attributes:
+        dropped: How many entries each layer dropped.
+        pair: For an answer to a similar question: the two questions, which never meet again.
+    """
+
+    dropped: Mapping[Layer, int]
+    pair: Pair | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +54,11 @@ class CacheParts:
     """What `CacheControl` works with.
 
     Attributes:
-        layers: The layers.
+        layers: The exact layers.
+        explaining: Explains look-ups.
+        embeddings: Vectors for `invalidate(similar_to=...)`; None when no embedder is set.
+        trust: Verdicts on semantic hits; None when no embedder is set.
+        semantic: The engine's own policy for L3.
         durable: L2, for purging.
         ledger: Keeps the look-up counts.
         buffer: Holds counts that are not written yet.
@@ -38,6 +66,10 @@ class CacheParts:
     """
 
     layers: LayeredCache
+    explaining: Explaining
+    embeddings: Embeddings | None
+    trust: SemanticTrust | None
+    semantic: SemanticPolicy
     durable: DurableStore
     ledger: Ledger
     buffer: LedgerBuffer
@@ -47,18 +79,61 @@ class CacheParts:
 class CacheControl:
     """The cache of one tenant."""
 
-    def __init__(self, parts: CacheParts, tenant: str, ask_many: AskMany) -> None:
+    def __init__(self, parts: CacheParts, tenant: str, doors: Doors) -> None:
         """Work on the cache of a tenant.
 
         Args:
             parts: What it works with.
             tenant: Whose cache.
-            ask_many: Answers prompts, as `Cognition.complete_many` does.
+            doors: The engine.
         """
         self._parts = parts
         self._tenant = tenant
         self._clock = parts.clock
-        self._ask_many = ask_many
+        self._doors = doors
+
+    def explain(self, prompt: Prompt, **options: Any) -> Explanation:
+        """Say what would happen to a prompt now, and why; nothing is asked, counted or changed.
+
+        Args:
+            prompt: As for `Cognition.complete`.
+            **options: As for `Cognition.complete`.
+        """
+        policy = semantic_policy_of(options.get("semantic", self._parts.semantic), self._parts.semantic)
+        call = Call(request=self._doors.request(prompt, **options), attribution=Attribution(), request_id="")
+        return self._parts.explaining.explain(call, policy)
+
+    def report_bad_hit(self, request_id: str) -> BadHit:
+        """Declare the answer of one call wrong.
+
+        An answer that was given to a similar question is dropped for the question that was asked, the two never meet
+        again, and the report counts against the namespace's error; the answer stays for its own question. An answer to
+        the very question is dropped in every layer, with the copies that similar questions got.
+
+        Args:
+            request_id: `Completion.request_id`.
+
+        Raises:
+            ConfigurationError: No such call was booked.
+            CacheUnavailable: A store does not answer; report again when it does.
+        """
+        self._parts.buffer.flush()
+        booked = self._parts.ledger.find(self._tenant, request_id)
+        if booked is None:
+            raise ConfigurationError(f"No call {request_id!r} stands in the ledger; pass a Completion's request_id.")
+        pair = self._pair_of(request_id, booked)
+        if pair is not None and self._parts.trust is not None:
+            self._parts.trust.block(pair)
+            self._parts.trust.judge(pair, "feedback", right=False)
+        selection = Selection(tenant=self._tenant, namespace=booked.namespace, key=booked.request_key)
+        return BadHit(dropped=self._parts.layers.invalidate(selection), pair=pair)
+
+    def _pair_of(self, request_id: str, booked: BookedCall) -> Pair | None:
+        """Return the pair behind a semantic hit, also when the call got a copy of it from a faster layer."""
+        trust = self._parts.trust
+        if trust is None or booked.layer is Layer.PROVIDER:
+            return None
+        return trust.find(self._tenant, request_id) or trust.find_served(self._tenant, booked.request_key)
 
     def invalidate(
         self,
@@ -68,6 +143,8 @@ class CacheControl:
         tag: str | None = None,
         request: CompletionRequest | None = None,
         older_than: timedelta | None = None,
+        similar_to: str | CompletionRequest | None = None,
+        above: float = 0.92,
     ) -> dict[Layer, int]:
         """Declare answers wrong, in every layer and for every process; conditions that are given must all hold.
 
@@ -77,16 +154,19 @@ class CacheControl:
             tag: All answers that carry a tag, such as `team:support`.
             request: The answer to one request, as `Cognition.request` builds it.
             older_than: All answers older than this.
+            similar_to: All answers to questions like this one, whatever their model and instructions; of a request its
+                last user message counts.
+            above: The lowest cosine similarity that counts as like it.
 
         Returns:
             How many entries each layer dropped; copies in L1 that L2 no longer knows are made unreachable uncounted.
 
         Raises:
-            ConfigurationError: No condition is given.
+            ConfigurationError: No condition is given, or nothing can say what is similar.
             CacheUnavailable: A store does not answer; invalidate again when it does.
         """
-        if all(condition is None for condition in (namespace, model, tag, request, older_than)):
-            message = "Say what to invalidate: a namespace, model, tag, request or older_than."
+        if all(condition is None for condition in (namespace, model, tag, request, older_than, similar_to)):
+            message = "Say what to invalidate: a namespace, model, tag, request, older_than or similar_to."
             raise ConfigurationError(message)
         selection = Selection(
             tenant=self._tenant,
@@ -95,8 +175,20 @@ class CacheControl:
             tag=tag,
             key=address_of(request).key if request else None,
             created_before=self._clock() - older_than if older_than is not None else None,
+            similar=self._near(similar_to, above) if similar_to is not None else None,
         )
         return self._parts.layers.invalidate(selection)
+
+    def _near(self, similar_to: str | CompletionRequest, above: float) -> Near:
+        if self._parts.embeddings is None:
+            raise ConfigurationError(OFF)
+        if not 0 < above <= 1:
+            raise ConfigurationError(f"The similarity above={above} must be above 0 and at most 1.")
+        text = similar_to if isinstance(similar_to, str) else asked_text(similar_to)
+        vectors = self._parts.embeddings.of(self._tenant, [text] if text else [])
+        if not text or text not in vectors:
+            raise ConfigurationError("The text of similar_to is empty or too long for the embedder, or that is down.")
+        return Near(self._parts.embeddings.fingerprint, vectors[text].tolist(), above)
 
     def evict_from_l1(self, addresses: Sequence[Address]) -> int:
         """Drop answers from L1 only, as Redis does when it needs space; return how many it held.
@@ -122,7 +214,7 @@ class CacheControl:
             prompts: What will be asked.
             **options: As for `Cognition.complete_many`.
         """
-        return sum(done.layer is Layer.PROVIDER for done in self._ask_many(prompts, **options))
+        return sum(done.layer is Layer.PROVIDER for done in self._doors.complete_many(prompts, **options))
 
     def purge(self, limit: int = 10_000) -> int:
         """Delete expired entries of L2; return how many.

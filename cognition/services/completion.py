@@ -9,18 +9,21 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from cognition.domain.cache_policy import CachePolicy
-from cognition.domain.completion import Call, Completion
-from cognition.domain.entry import Address, CacheEntry, Hit, Layer, LookUp
-from cognition.domain.fingerprint import address_of
+from cognition.domain.completion import Calls, Completion, CompletionRequest
+from cognition.domain.entry import Address, CacheEntry, Hit, Layer
+from cognition.domain.fingerprint import addresses_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
-from cognition.events import Answered, Emit, Failed
+from cognition.events import Answered, AnsweredMany, CheckDue, Emit, Failed
 from cognition.ports import Clock
-from cognition.services.errand import Collaborators, Errand, Policies, Unanswered
+from cognition.services.cost_control import CostControl
+from cognition.services.errand import Collaborators, Errand, Unanswered
+from cognition.services.policies import Policies
 
 
 class CompletionService:
@@ -38,19 +41,31 @@ class CompletionService:
         self._clock = clock
         self._emit = emit
 
-    def look_up(self, calls: Sequence[Call], policy: CachePolicy) -> list[Completion[Any] | Unanswered]:
-        """Answer calls from the cache, with one round trip a layer for all; all of one tenant, namespace and model.
+    def look_up(self, calls: Calls, policies: Policies) -> list[Completion[Any] | Unanswered]:
+        """Answer calls from the cache, with one round trip a layer for all.
 
         Raises:
             OnlyCachedMiss: A call is not in the cache and the policy forbids to ask the provider.
         """
         started = time.perf_counter()
-        addresses = [address_of(call.request) for call in calls]
-        found = self._parts.cache.look_up(addresses, calls[0].model, policy)
-        return [
-            self._answer_from_cache(call, address, one, started, policy)
-            for call, address, one in zip(calls, addresses, found, strict=True)
+        addresses = addresses_of(calls.first, calls.prompts)
+        seen = self._parts.layers.look_up(calls, addresses, policies)
+        hit = _Hits(self._parts.costs, calls.first, self._clock(), timedelta(seconds=time.perf_counter() - started))
+        completions = [
+            hit.answer(one, request_id) if isinstance(one, Hit) else None
+            for one, request_id in zip(seen.found, calls.request_ids, strict=True)
         ]
+        self._tell(calls, addresses, completions)
+        answers: list[Completion[Any] | Unanswered] = []
+        for position, completion in enumerate(completions):
+            sighting = seen.sightings.get(position)
+            if completion is None or sighting is not None:
+                missed = Unanswered(calls[position], addresses[position], started, sighting)
+                self._check(missed, None, policies) if completion else self._refuse_to_ask(missed, policies)
+                answers.append(completion or missed)
+            else:
+                answers.append(completion)
+        return answers
 
     async def ask(self, missed: Unanswered, policies: Policies) -> Completion[Any]:
         """Answer a call that the cache could not; identical calls made meanwhile share one attempt.
@@ -63,13 +78,14 @@ class CompletionService:
             if policies.cache.mode == "bypass":
                 entry, led = await errand.ask_provider(), True
             else:
-                landing = await self._parts.flights.run(missed.address, errand.run)
+                landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again)
                 entry, led = landing.result, landing.led
             completion = self._completion(missed, entry, errand.attempts if led else 0)
         except CognitionError as error:
             self._emit(Failed(missed.call, type(error).__name__))
             raise
         self._emit(Answered(missed.call, missed.address, completion))
+        self._check(missed, entry, policies)
         return completion
 
     async def ask_many(
@@ -101,7 +117,9 @@ class CompletionService:
     def _completion(self, missed: Unanswered, entry: CacheEntry, attempts: int) -> Completion[Any]:
         if not attempts:
             # Another caller's answer, or one that was stored while this caller waited for its turn.
-            return self._completion_of_hit(missed.call, Hit(Layer.L1, entry), missed.started)
+            latency = timedelta(seconds=time.perf_counter() - missed.started)
+            hits = _Hits(self._parts.costs, missed.call.request, self._clock(), latency)
+            return hits.completion(Hit(Layer.L1, entry), missed.call.request_id)
         return Completion(
             output=missed.call.request.output.parse(entry.response),
             response=entry.response,
@@ -115,40 +133,82 @@ class CompletionService:
             attempts=attempts,
         )
 
-    def _answer_from_cache(
-        self, call: Call, address: Address, found: LookUp, started: float, policy: CachePolicy
-    ) -> Completion[Any] | Unanswered:
-        if isinstance(found, Hit):
-            try:
-                completion = self._completion_of_hit(call, found, started)
-            except OutputInvalid:
-                # Stored under another version of the output type's checks: as good as no entry.
-                pass
-            else:
-                self._emit(Answered(call, address, completion))
-                return completion
-        if policy.mode == "only":
-            error = OnlyCachedMiss(
-                f"No answer of {call.model} to this request is cached; use cache='use' to ask the provider."
-            )
-            self._emit(Failed(call, type(error).__name__))
-            raise error
-        return Unanswered(call, address, started)
+    def _tell(self, calls: Calls, addresses: Sequence[Address], completions: Sequence[Completion[Any] | None]) -> None:
+        """Emit what was answered, as one event however many they are."""
+        answers = [
+            (position, addresses[position], completion)
+            for position, completion in enumerate(completions)
+            if completion is not None
+        ]
+        if len(calls) > 1 and answers:
+            self._emit(AnsweredMany(calls, answers))
+        elif answers:
+            self._emit(Answered(calls[0], addresses[0], answers[0][2]))
 
-    def _completion_of_hit(self, call: Call, hit: Hit, started: float) -> Completion[Any]:
-        entry = hit.entry
-        return Completion(
-            output=call.request.output.parse(entry.response),
-            response=entry.response,
-            layer=hit.layer,
-            request_id=call.request_id,
-            model=entry.model,
-            requested_model=call.model,
-            cost_usd=Decimal(0),
-            saved_usd=self._parts.costs.saving_of(entry),
-            latency=timedelta(seconds=time.perf_counter() - started),
-            age=self._clock() - entry.created_at,
+    def _check(self, missed: Unanswered, fresh: CacheEntry | None, policies: Policies) -> None:
+        """Say that a pair was drawn to be compared with the provider's own answer, which is here or must be asked."""
+        seen = missed.sighting
+        if seen is not None and seen.check and seen.pair is not None and seen.nearest is not None:
+            self._emit(CheckDue(missed.call, seen.pair, seen.nearest, fresh, policies.semantic.judge))
+
+    def _refuse_to_ask(self, missed: Unanswered, policies: Policies) -> None:
+        if policies.cache.mode != "only":
+            return
+        error = OnlyCachedMiss(
+            f"No answer of {missed.call.model} to this request is cached; use cache='use' to ask the provider."
         )
+        self._emit(Failed(missed.call, type(error).__name__))
+        raise error
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """Turns hits of one look-up into answers."""
+
+    costs: CostControl
+    request: CompletionRequest
+    now: datetime
+    latency: timedelta
+
+    def answer(self, hit: Hit, request_id: str) -> Completion[Any] | None:
+        """Return the answer, or None when it does not fit its output type any more."""
+        try:
+            return self.completion(hit, request_id)
+        except OutputInvalid:
+            # Stored under another version of the output type's checks: as good as no entry.
+            return None
+
+    def completion(self, hit: Hit, request_id: str) -> Completion[Any]:
+        """Return the answer.
+
+        Raises:
+            OutputInvalid: It does not fit its output type any more.
+        """
+        output = self.request.output
+        if output.is_text:
+            return Completion.deferred(partial(self._text, hit.entry), layer=hit.layer, request_id=request_id)
+        value = output.parse(hit.entry.response)
+        return Completion.deferred(
+            partial(self._facts, hit.entry), layer=hit.layer, request_id=request_id, output=value
+        )
+
+    def _text(self, entry: CacheEntry) -> dict[str, Any]:
+        return self._facts(entry) | {"output": self.request.output.parse(entry.response)}
+
+    def _facts(self, entry: CacheEntry) -> dict[str, Any]:
+        """Return what is worked out when somebody looks at it; nothing of it can fail."""
+        return {
+            "response": entry.response,
+            "model": entry.model,
+            "requested_model": self.request.model,
+            "cost_usd": Decimal(0),
+            "saved_usd": self.costs.saving_of(entry),
+            "latency": self.latency,
+            "age": self.now - entry.created_at,
+            "similarity": entry.similarity,
+            "stale": False,
+            "attempts": 0,
+        }
 
 
 def _identical(found: Sequence[Completion[Any] | Unanswered], *, apart: bool) -> Iterable[Mapping[int, Unanswered]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -15,6 +15,19 @@ from cognition.domain.ledger import LedgerRow, Status
 from cognition.domain.pricing import Cost
 from cognition.ports import Clock, Prices
 from cognition.services.ledger_buffer import LedgerBuffer
+
+# What a provider may charge for.
+_PRICED = (
+    "input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+    "input_audio_tokens",
+    "cache_audio_read_tokens",
+    "output_audio_tokens",
+    "audio_seconds",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +67,7 @@ class CostControl:
         self._prices = prices
         self._buffer = buffer
         self._clock = clock
-        # A hit asks for the price of the same few token counts over and over; prices change by the day at most.
+        # Hits ask for the price of the same few token counts over and over; prices change with the time of day at most.
         self._saving = lru_cache(maxsize=4096)(self._usd)
 
     def cost_of(self, model: str, usage: RequestUsage) -> Cost | None:
@@ -63,12 +76,9 @@ class CostControl:
 
     def saving_of(self, entry: CacheEntry) -> Decimal | None:
         """Return what the call behind a cached answer would cost now, or None when its price is unknown."""
-        usage = entry.response.usage
-        tokens = (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
-        if usage.input_audio_tokens or usage.output_audio_tokens or usage.audio_seconds:
-            cost = self.cost_of(entry.model, usage)
-            return cost.usd if cost else None
-        return self._saving(entry.model, tokens, self._clock().date())
+        usage, now = entry.response.usage, self._clock()
+        counts = tuple((kind, count) for kind in _PRICED if (count := getattr(usage, kind)))
+        return self._saving(entry.model, counts, now.replace(second=0, microsecond=0))
 
     def book(self, call: Call, address: Address, attempt: Attempt) -> None:
         """Book one attempt: at once when it cost money, with the next batch when it was free."""
@@ -93,11 +103,6 @@ class CostControl:
         else:
             self._buffer.note([row])
 
-    def _usd(self, model: str, tokens: tuple[int, int, int, int], day: date) -> Decimal | None:
-        prompt, cached, cache_written, answer = tokens
-        usage = RequestUsage(
-            input_tokens=prompt, cache_read_tokens=cached, cache_write_tokens=cache_written, output_tokens=answer
-        )
-        now = self._clock()
-        cost = self._prices.cost_of(model, usage, now if now.date() == day else datetime.combine(day, now.timetz()))
+    def _usd(self, model: str, counts: tuple[tuple[str, int], ...], at: datetime) -> Decimal | None:
+        cost = self._prices.cost_of(model, RequestUsage(**dict(counts)), at)
         return cost.usd if cost else None

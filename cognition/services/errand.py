@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import count
 
 from pydantic_ai.messages import ModelResponse
 
-from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
-from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit
+from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Miss
 from cognition.domain.pricing import FREE
-from cognition.errors import CognitionError, OutputInvalid, ProviderTimeout
+from cognition.errors import CognitionError, ProviderTimeout
 from cognition.events import Emit, RetryScheduled
 from cognition.ports import Clock, Provider
-from cognition.resilience.policy import ResiliencePolicy
 from cognition.resilience.retry import retry
+from cognition.services.all_layers import AllLayers
 from cognition.services.cost_control import Attempt, CostControl
-from cognition.services.layered_cache import LayeredCache
-from cognition.services.single_flight import InThread, SingleFlight
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """How one call uses the cache and how hard it tries."""
-
-    cache: CachePolicy
-    resilience: ResiliencePolicy
+from cognition.services.policies import Policies
+from cognition.services.semantic_layer import Sighting
+from cognition.services.single_flight import InThread, Land, SingleFlight, no_lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +34,20 @@ class Unanswered:
         call: The call.
         address: Where its answer belongs.
         started: When the caller began to wait, by the monotonic clock.
+        sighting: What L3 saw, None when it was not asked.
     """
 
     call: Call
     address: Address
     started: float
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     """What the service works with; `flights` and `provider` live on the owner loop."""
 
-    cache: LayeredCache
+    layers: AllLayers
     flights: SingleFlight[CacheEntry]
     provider: Provider
     costs: CostControl
@@ -68,25 +64,25 @@ class Errand:
         self._emit = emit
         self._call = missed.call
         self._address = missed.address
+        self._sighting = missed.sighting
         self._policies = policies
+        self._found: Hit | Miss = Miss()
+        self._land: Land[CacheEntry] = no_lease
         self.attempts = 0
 
+    def look_again(self, land: Land[CacheEntry]) -> None:
+        """See what the cache holds now; blocks."""
+        self._land = land
+        self._found = self._parts.layers.exact.peek(self._address)
+
     async def run(self) -> CacheEntry:
-        """Return the answer as an entry, from the cache if somebody stored it meanwhile."""
-        found = await self._parts.in_thread(partial(self._parts.cache.peek, self._address))
-        if isinstance(found, Hit) and self._policies.cache.may_look_up and self._fits(found.entry):
+        """Return the answer as an entry, from the cache if somebody stored it before `look_again`."""
+        found, policy = self._found, self._policies.cache
+        if isinstance(found, Hit) and policy.may_look_up and self._call.request.output.fits(found.entry.response):
             return found.entry
         generation = found.entry.generation if isinstance(found, Hit) else found.generation
         # While no store can tell, the first is assumed; the answer is not kept if that proves wrong.
         return await self.ask_provider(generation or FIRST_GENERATION)
-
-    def _fits(self, entry: CacheEntry) -> bool:
-        """Whether an entry may still answer: the checks of the output type may be stricter than when it was stored."""
-        try:
-            self._call.request.output.parse(entry.response)
-        except OutputInvalid:
-            return False
-        return True
 
     async def ask_provider(self, generation: int = FIRST_GENERATION) -> CacheEntry:
         """Return the provider's answer, after it is booked and kept.
@@ -139,13 +135,19 @@ class Errand:
             request_id=self._call.request_id,
             tags=self._call.attribution.labels,
         )
-        await self._parts.in_thread(partial(self._book_and_store, attempt, entry))
-        return entry
+        book = partial(self._parts.costs.book, self._call, self._address, attempt)
+        seen = self._sighting
+        store = partial(self._parts.layers.store, self._call, self._address, entry, seen, self._policies)
+        done = count()
 
-    def _book_and_store(self, attempt: Attempt, entry: CacheEntry) -> None:
-        """Write down first what was paid; one after the other, because two threads only wait for each other's turns."""
-        self._parts.costs.book(self._call, self._address, attempt)
-        self._parts.cache.store(self._address, entry, self._policies.cache)
+        def use(step: Callable[[], object]) -> None:
+            step()
+            if next(done):  # the other step came first
+                self._land(entry)
+
+        # Side by side, because booking waits for the disk, which takes longer than everything else in here.
+        await asyncio.gather(*(self._parts.in_thread(partial(use, step)) for step in (book, store)))
+        return entry
 
     async def _book_failure(
         self, number: int, started: float, error: BaseException, response: ModelResponse | None

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
 
 from cognition.domain.cache_policy import CachePolicy, refusal_to_store
 from cognition.domain.entry import Address, Bypass, CacheEntry, Found, Hit, Layer, LookUp, Miss, Selection
 from cognition.events import Emit, Invalidated, LookedUp, NotStored, Stored
-from cognition.ports import Clock, DurableStore, EntryStore, FastStore
-from cognition.resilience.store_breaker import StoreBreaker
+from cognition.ports import Clock, DurableStore, FastStore
+from cognition.resilience.store_breaker import Guarded
 
-StoreT = TypeVar("StoreT", bound=EntryStore)
 _BYPASS = Bypass()
 _MISS = Miss()
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedStore(Generic[StoreT]):
-    """A store and the breaker that leaves it alone while it is down."""
-
-    store: StoreT
-    breaker: StoreBreaker
 
 
 class LayeredCache:
@@ -36,9 +25,7 @@ class LayeredCache:
     on its way up while its original is invalidated never comes back to life.
     """
 
-    def __init__(
-        self, fast: GuardedStore[FastStore], durable: GuardedStore[DurableStore], clock: Clock, emit: Emit
-    ) -> None:
+    def __init__(self, fast: Guarded[FastStore], durable: Guarded[DurableStore], clock: Clock, emit: Emit) -> None:
         """Put the layers in order.
 
         Args:
@@ -81,6 +68,22 @@ class LayeredCache:
                 break
         return answer
 
+    def held(self, address: Address) -> dict[Layer, CacheEntry | None]:
+        """Return what each layer may give for an address, counting and copying nothing, for explanations."""
+        now = self._clock()
+        entries: dict[Layer, CacheEntry | None] = {}
+        for guarded in (self._fast, self._durable):
+            found = self._ask(guarded, [address]) or [Found()]
+            answer = _answer(guarded.store.layer, found[0], _MISS, now)
+            entries[guarded.store.layer] = answer.entry if isinstance(answer, Hit) else None
+        return entries
+
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy) -> None:
+        """Copy semantic hits to the exact layers, under the questions that were asked; they live no longer there."""
+        if items and self._put(self._durable, items, policy, copy=True) == len(items):
+            # What L2 refuses, because it was invalidated meanwhile, L1 must not keep either.
+            self._put(self._fast, items, policy, copy=True)
+
     def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
         """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
 
@@ -114,7 +117,7 @@ class LayeredCache:
         """
         dropped = self._durable.store.invalidate(selection)
         fast = self._fast.store.forget(selection.tenant, dropped.generations, dropped.addresses)
-        counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses)}
+        counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses), Layer.L3: dropped.semantic}
         self._emit(Invalidated(selection.tenant, selection.namespace, tuple(counts.items())))
         return counts
 
@@ -148,7 +151,7 @@ class LayeredCache:
         return answers
 
     def _ask(
-        self, guarded: GuardedStore[FastStore] | GuardedStore[DurableStore], addresses: Sequence[Address]
+        self, guarded: Guarded[FastStore] | Guarded[DurableStore], addresses: Sequence[Address]
     ) -> list[Found] | None:
         store = guarded.store
         if len(addresses) == 1:
@@ -168,7 +171,7 @@ class LayeredCache:
 
     def _put(
         self,
-        guarded: GuardedStore[FastStore] | GuardedStore[DurableStore],
+        guarded: Guarded[FastStore] | Guarded[DurableStore],
         items: Sequence[tuple[Address, CacheEntry]],
         policy: CachePolicy,
         *,
@@ -179,7 +182,7 @@ class LayeredCache:
         # Jitter needs no secrecy, only spread.
         ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
         dated = [
-            (address, entry.expiring_at(end) if copy else replace(entry, expires_at=end))
+            (address, entry.expiring_at(end) if copy else entry.lasting_until(end))
             for (address, entry), end in zip(items, ends, strict=True)
         ]
         return guarded.breaker.call(partial(guarded.store.put, dated), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,9 +13,20 @@ from decimal import Decimal
 from cognition.domain.entry import Address, Layer
 from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.pricing import Cost
+from cognition.domain.semantic import Pair
 from cognition.errors import CacheUnavailable
-from cognition.events import Answered, Emit, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
-from cognition.ports import Clock, Ledger
+from cognition.events import (
+    Answered,
+    AnsweredMany,
+    Emit,
+    Event,
+    LedgerDelayed,
+    LedgerDropped,
+    LookedUp,
+    PairMet,
+    Stored,
+)
+from cognition.ports import Clock, Ledger, PairStore
 from cognition.resilience.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -30,12 +41,13 @@ _MOST_ROWS = 100_000
 @dataclass(slots=True)
 class _Waiting:
     rows: list[LedgerRow] = field(default_factory=list[LedgerRow])
-    hits: list[tuple[Answered, datetime]] = field(default_factory=list[tuple[Answered, datetime]])
+    hits: list[tuple[Iterable[Answered], datetime]] = field(default_factory=list[tuple[Iterable[Answered], datetime]])
     counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
     accesses: dict[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
+    pairs: list[Pair] = field(default_factory=list[Pair])
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.hits)
+        return len(self.rows) + len(self.hits) + len(self.pairs)
 
 
 class LedgerBuffer:
@@ -45,7 +57,9 @@ class LedgerBuffer:
     when too many rows wait, the oldest are given up and an event says so.
     """
 
-    def __init__(self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit, pairs: PairStore | None = None
+    ) -> None:
         """Start empty.
 
         Args:
@@ -53,7 +67,9 @@ class LedgerBuffer:
             breaker: Leaves the ledger's store alone while it is down.
             clock: Returns the present time.
             emit: Told when rows must wait or are given up.
+            pairs: Where pairs of similar questions are written, None when no embedder is set.
         """
+        self._pairs = pairs
         self._ledger = ledger
         self._breaker = breaker
         self._clock = clock
@@ -68,7 +84,13 @@ class LedgerBuffer:
         """Take what belongs in the ledger from an event."""
         match event:
             case Answered(completion=completion) if completion.layer is not Layer.PROVIDER:
-                self._note_hit(event)
+                self._note_hits([event])
+            case AnsweredMany():
+                self._note_hits(event)
+            case PairMet():
+                with self._lock:
+                    self._waiting.pairs.append(event.pair)
+                    self._schedule()
             case LookedUp():
                 self._count(event)
             case Stored():
@@ -118,9 +140,10 @@ class LedgerBuffer:
         self._waiting = _Waiting()
         self._timer = None
 
-    def _note_hit(self, event: Answered) -> None:
+    def _note_hits(self, events: Iterable[Answered]) -> None:
+        """Take hits, of which rows are made when they are written."""
         with self._lock:
-            self._waiting.hits.append((event, self._clock()))
+            self._waiting.hits.append((events, self._clock()))
             self._schedule()
 
     def _count(self, event: LookedUp) -> None:
@@ -129,6 +152,7 @@ class LedgerBuffer:
             counts.hits += event.hits
             counts.misses += event.misses
             counts.corrupt += event.corrupt
+            counts.refusals += event.refusals
             self._schedule()
 
     def _counts_of(self, tenant: str, layer: Layer, namespace: str, model: str) -> LookUpCounts:
@@ -150,6 +174,9 @@ class LedgerBuffer:
     def _write(self, batch: LedgerBatch) -> bool:
         """Return False when the store is down; rows that can never be written are logged and given up."""
         try:
+            # First, because a pair that is noted twice changes nothing, and look-up counts would grow twice.
+            if batch.pairs and self._pairs is not None:
+                self._pairs.note(batch.pairs)
             self._ledger.record(batch)
         except CacheUnavailable as error:
             self._breaker.trip(error)
@@ -161,7 +188,7 @@ class LedgerBuffer:
 
     def _write_parts(self, batch: LedgerBatch) -> bool:
         """Write the rows that can be written; look-up counts go last, so that nothing is counted twice on the way."""
-        if batch.rows and (batch.counts or batch.accesses):
+        if batch.rows and (batch.counts or batch.accesses or batch.pairs):
             return self._write(LedgerBatch(rows=batch.rows)) and self._write(replace(batch, rows=()))
         if len(batch.rows) > 1:
             middle = len(batch.rows) // 2
@@ -174,6 +201,7 @@ class LedgerBuffer:
         dropped = 0
         with self._lock:
             self._waiting.rows[:0] = batch.rows
+            self._waiting.pairs[:0] = batch.pairs
             for key, counts in batch.counts.items():
                 _add(self._waiting.counts[key], counts)
             for address, (times, when) in batch.accesses.items():
@@ -190,13 +218,13 @@ class LedgerBuffer:
 
 def _batch_of(waiting: _Waiting) -> LedgerBatch:
     rows = list(waiting.rows)
-    for answered, when in waiting.hits:
+    for answered, when in ((answered, when) for events, when in waiting.hits for answered in events):
         row = _hit_row(answered, when)
         rows.append(row)
         key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))
         waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
         _access(waiting.accesses, answered.address, 1, when)
-    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses)
+    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses, pairs=waiting.pairs)
 
 
 def _hit_row(answered: Answered, when: datetime) -> LedgerRow:
@@ -224,6 +252,7 @@ def _add(total: LookUpCounts, more: LookUpCounts) -> None:
     total.hits += more.hits
     total.misses += more.misses
     total.corrupt += more.corrupt
+    total.refusals += more.refusals
     total.stores += more.stores
     total.saved_usd += more.saved_usd
 

@@ -20,7 +20,7 @@ from cognition.domain.semantic import Neighbour, Pair, Question, asked_text
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.domain.similarity import Candidate, Decision, Limits, Verdict, decide
 from cognition.errors import CacheUnavailable, ConfigurationError
-from cognition.events import Emit, LookedUp, PairMet
+from cognition.events import Emit, LookedUp, PairMet, Stored
 from cognition.ports import Clock, Nearby, SemanticStore
 from cognition.resilience.store_breaker import Guarded
 from cognition.services.embeddings import Embeddings
@@ -40,6 +40,7 @@ class Sighting:
         neighbours: The neighbours, in the order of the decision's verdicts.
         hit: The answer that may be given, as an entry of the asked question, or None.
         pair: The asked question and the neighbour that answers it or nearly does, or None.
+        nearest: That neighbour's answer.
         check: Whether the pair was drawn to be compared with the provider's own answer.
     """
 
@@ -49,7 +50,15 @@ class Sighting:
     neighbours: Sequence[Neighbour] = ()
     hit: Hit | None = None
     pair: Pair | None = None
+    nearest: CacheEntry | None = None
     check: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether something was near, and may not answer."""
+        verdicts = self.decision.verdicts if self.decision else ()
+        # What lies below the floor was not compared at all.
+        return self.hit is None and any(verdict.differences or verdict.score for verdict in verdicts)
 
 
 _UNSEEN = Sighting()
@@ -100,6 +109,10 @@ class SemanticLayer:
             self._tell(asked[0][0], sightings)
         return sightings
 
+    def question_of(self, call: Call, address: Address) -> Question | None:
+        """Return what is kept of a call's question, or None when the layer cannot keep it."""
+        return self._questions([(call, address)])[0]
+
     def keep(self, question: Question, entry: CacheEntry, policy: CachePolicy) -> None:
         """Keep a new answer, and the vector of its question."""
         # Jitter needs no secrecy, only spread.
@@ -107,6 +120,7 @@ class SemanticLayer:
         item = (question, replace(entry, expires_at=ends))
         put = partial(self._parts.store.store.put, self._parts.embeddings.fingerprint, [item])
         if self._call(put, None):
+            self._parts.emit(Stored(question.address, entry.requested_model, Layer.L3))
             self._parts.embeddings.keep(question.address.tenant, {question.text: question.vector})
 
     def _questions(self, asked: Sequence[tuple[Call, Address]]) -> list[Question | None]:
@@ -139,6 +153,7 @@ class SemanticLayer:
             sighting,
             hit=Hit(Layer.L3, _copy(question.address, neighbour)) if serves else None,
             pair=self._pair(call, question, neighbour, best.score, served=serves),
+            nearest=neighbour.entry,
             check=check,
         )
 
@@ -161,7 +176,7 @@ class SemanticLayer:
     def _tell(self, call: Call, sightings: Sequence[Sighting]) -> None:
         seen = [sighting for sighting in sightings if sighting.question]
         hits = sum(sighting.hit is not None for sighting in seen)
-        refusals = sum(bool(sighting.neighbours) and sighting.hit is None for sighting in seen)
+        refusals = sum(sighting.refused for sighting in seen)
         request = call.request
         counts = {"hits": hits, "misses": len(seen) - hits, "refusals": refusals}
         self._parts.emit(LookedUp(request.tenant, request.namespace, request.model, Layer.L3, **counts))

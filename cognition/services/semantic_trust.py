@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from cognition.domain.error_bound import WINDOW, Bar, Limit, bar_of
@@ -48,10 +48,6 @@ class SemanticTrust:
             self._bars[key] = (time.monotonic() + _SECONDS, bar)
         return bar
 
-    def note(self, pairs: Sequence[Pair]) -> None:
-        """Remember pairs, so that they can be judged and reported."""
-        self._call(partial(self._pairs.store.note, pairs))
-
     def find(self, tenant: str, request_id: str) -> Pair | None:
         """Return the pair of one call.
 
@@ -60,13 +56,13 @@ class SemanticTrust:
         """
         return self._pairs.store.find(tenant, request_id)
 
-    def find_served(self, tenant: str, asked_key: bytes, cached_key: bytes) -> Pair | None:
+    def find_served(self, tenant: str, asked_key: bytes) -> Pair | None:
         """Return the pair behind a copy of a semantic hit.
 
         Raises:
             CacheUnavailable: The store does not answer.
         """
-        return self._pairs.store.find_served(tenant, asked_key, cached_key)
+        return self._pairs.store.find_served(tenant, asked_key)
 
     def judge(self, pair: Pair, source: LabelSource, *, right: bool) -> None:
         """Record a verdict; the namespace's bar follows at once here, and within seconds elsewhere."""

@@ -14,10 +14,17 @@ from uuid import uuid4
 from cognition.domain.entry import Address
 from cognition.errors import CognitionError, EntryCorrupted
 from cognition.ports import LeaseStore, LeaseView
-from cognition.resilience.store_breaker import StoreBreaker
+from cognition.resilience.store_breaker import Guarded
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+Land = Callable[[T], None]
+"""Gives the lease for some work back with the result; blocks."""
+
+Prepare = Callable[[Land[T]], None]
+"""The beginning of some work, which blocks."""
 
 
 class InThread(Protocol):
@@ -43,14 +50,6 @@ class LeaseTimes:
     outcome: float = 5.0
     first_poll: float = 0.01
     longest_poll: float = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedLeases:
-    """A lease store and the breaker that leaves it alone while it is down."""
-
-    store: LeaseStore
-    breaker: StoreBreaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,11 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(
-        self, leases: Sequence[GuardedLeases], codec: Codec[T], in_thread: InThread, times: LeaseTimes | None = None
+        self,
+        leases: Sequence[Guarded[LeaseStore]],
+        codec: Codec[T],
+        in_thread: InThread,
+        times: LeaseTimes | None = None,
     ) -> None:
         """Start with no flights.
 
@@ -104,7 +107,9 @@ class SingleFlight(Generic[T]):
         self._times = times or LeaseTimes()
         self._flights: dict[bytes, _Flight[T]] = {}
 
-    async def run(self, address: Address, work: Callable[[], Awaitable[T]]) -> Landing[T]:
+    async def run(
+        self, address: Address, work: Callable[[], Awaitable[T]], prepare: Prepare[T] | None = None
+    ) -> Landing[T]:
         """Return the result of the work for an address, sharing it with everybody who asks meanwhile.
 
         The work is cancelled only when the last one who waits for it is.
@@ -112,11 +117,16 @@ class SingleFlight(Generic[T]):
         Args:
             address: What the work is for.
             work: Does it; its `CognitionError` is everybody's.
+            prepare: What blocks at the beginning of the work; called in the thread that took the lease, because each
+                change of threads takes time. For the same reason it is given what the last thread of the work may call
+                with the result: it gives the lease back.
         """
         flight = self._flights.get(address.key)
         boarded = flight is not None
         if flight is None:
-            flight = self._flights[address.key] = _Flight(asyncio.ensure_future(self._fly(address, work)))
+            flight = self._flights[address.key] = _Flight(
+                asyncio.ensure_future(self._fly(address, work, prepare or _begin_at_once))
+            )
         flight.passengers += 1
         try:
             landing = await asyncio.shield(flight.task)
@@ -132,14 +142,14 @@ class SingleFlight(Generic[T]):
         """Start anew after a fork: the flights belong to the parent."""
         self._flights = {}
 
-    async def _fly(self, address: Address, work: Callable[[], Awaitable[T]]) -> Landing[T]:
+    async def _fly(self, address: Address, work: Callable[[], Awaitable[T]], prepare: Prepare[T]) -> Landing[T]:
         token = uuid4().hex
         while True:
-            leases, holder = await self._acquire(address, token)
+            leases, holder, lease = await self._in_thread(partial(self._take_off, address, token, prepare))
             if leases is None:
                 return Landing(await work(), led=True)
-            if holder == token:
-                return Landing(await self._lead(leases, address, token, work), led=True)
+            if lease is not None:
+                return Landing(await self._lead(lease, work), led=True)
             outcome = await self._follow(leases, address, holder)
             if isinstance(outcome, CognitionError):
                 raise outcome
@@ -147,10 +157,10 @@ class SingleFlight(Generic[T]):
                 return Landing(outcome, led=False)
             # The leader died, failed to say what came out, or its store went down: try to lead.
 
-    async def _lead(self, leases: GuardedLeases, address: Address, token: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _lead(self, lease: _Lease[T], work: Callable[[], Awaitable[T]]) -> T:
         outcome: bytes | None = None
         try:
-            async with self._renewed(leases, address, token):
+            async with self._renewed(lease):
                 result = await work()
             outcome = self._codec.dump(result)
         except CognitionError as error:
@@ -159,11 +169,11 @@ class SingleFlight(Generic[T]):
         else:
             return result
         finally:
-            release = partial(leases.store.release, address, token, outcome, self._times.outcome)
-            # Also when cancelled: others would wait for the lease to run out.
-            await asyncio.shield(self._use(leases, release, None))
+            if lease.held:
+                # Also when cancelled: others would wait for the lease to run out.
+                await asyncio.shield(asyncio.ensure_future(self._in_thread(partial(lease.give_back, outcome))))
 
-    async def _follow(self, leases: GuardedLeases, address: Address, holder: str) -> T | CognitionError | None:
+    async def _follow(self, leases: Guarded[LeaseStore], address: Address, holder: str) -> T | CognitionError | None:
         """Return what the holder left, or None when it no longer holds the lease and left nothing."""
         sleep = self._times.first_poll
         while True:
@@ -179,28 +189,94 @@ class SingleFlight(Generic[T]):
             if view.holder != holder:
                 return None
 
-    async def _acquire(self, address: Address, token: str) -> tuple[GuardedLeases | None, str]:
+    def _take_off(
+        self, address: Address, token: str, prepare: Prepare[T]
+    ) -> tuple[Guarded[LeaseStore] | None, str, _Lease[T] | None]:
+        """Return where the lease is, who holds it and, if it is ours, the lease; blocks.
+
+        Unless somebody else holds it, the work has begun.
+        """
+        leases, holder = self._acquire(address, token)
+        if leases is None:
+            prepare(no_lease)
+            return None, holder, None
+        if holder != token:
+            return leases, holder, None
+        lease = _Lease(leases, address, token, self._codec, self._times.outcome)
+        try:
+            prepare(lease.land)
+        except BaseException:
+            lease.give_back(None)
+            raise
+        return leases, holder, lease
+
+    def _acquire(self, address: Address, token: str) -> tuple[Guarded[LeaseStore] | None, str]:
         for leases in self._leases:
             acquire = partial(leases.store.acquire, address, token, self._times.lease)
-            holder = await self._use(leases, acquire, None)
+            holder = leases.breaker.call(acquire, None)
             if holder is not None:
                 return leases, holder
         return None, token
 
     @asynccontextmanager
-    async def _renewed(self, leases: GuardedLeases, address: Address, token: str) -> AsyncGenerator[None]:
-        heartbeat = asyncio.ensure_future(self._renew(leases, address, token))
+    async def _renewed(self, lease: _Lease[T]) -> AsyncGenerator[None]:
+        heartbeat = asyncio.ensure_future(self._renew(lease))
         try:
             yield
         finally:
             heartbeat.cancel()
 
-    async def _renew(self, leases: GuardedLeases, address: Address, token: str) -> None:
+    async def _renew(self, lease: _Lease[T]) -> None:
         while True:
             await asyncio.sleep(self._times.lease / 3)
-            await self._use(leases, partial(leases.store.renew, address, token, self._times.lease), default=False)
+            await self._in_thread(partial(lease.renew, self._times.lease))
 
-    async def _use(self, leases: GuardedLeases, use: Callable[[], R], default: R) -> R:
+    async def _use(self, leases: Guarded[LeaseStore], use: Callable[[], R], default: R) -> R:
         if leases.breaker.is_open:
             return default
         return await self._in_thread(partial(leases.breaker.call, use, default))
+
+
+class _Lease(Generic[T]):
+    """A lease that this process holds; its methods block."""
+
+    def __init__(
+        self, leases: Guarded[LeaseStore], address: Address, token: str, codec: Codec[T], seconds: float
+    ) -> None:
+        """Hold it.
+
+        Args:
+            leases: Where it is.
+            address: What it is for.
+            token: Whose it is.
+            codec: How results travel between processes.
+            seconds: How long others may fetch the outcome.
+        """
+        self._leases = leases
+        self._address = address
+        self._token = token
+        self._codec = codec
+        self._seconds = seconds
+        self.held = True
+
+    def renew(self, seconds: float) -> None:
+        """Prolong it, unless it was lost meanwhile."""
+        self._leases.breaker.call(partial(self._leases.store.renew, self._address, self._token, seconds), default=False)
+
+    def land(self, result: T) -> None:
+        """Give it back with a result for those who wait."""
+        self.give_back(self._codec.dump(result))
+
+    def give_back(self, outcome: bytes | None) -> None:
+        """Give it back, with an outcome or without."""
+        self.held = False
+        release = partial(self._leases.store.release, self._address, self._token, outcome, self._seconds)
+        self._leases.breaker.call(release, None)
+
+
+def no_lease(result: object) -> None:
+    """Stand for giving a lease back where there is none."""
+
+
+def _begin_at_once(land: object) -> None:
+    """Stand for a work in which nothing blocks at the beginning."""

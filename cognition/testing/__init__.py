@@ -9,6 +9,8 @@ from cognition.adapters.memory import (
     MemoryEntries,
     MemoryLeases,
     MemoryLedger,
+    MemoryPairs,
+    MemorySemanticEntries,
     MemoryVerifier,
     ScriptedProvider,
 )
@@ -29,6 +31,8 @@ __all__ = [
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
+    "MemoryPairs",
+    "MemorySemanticEntries",
     "MemoryVerifier",
     "ReceivedCall",
     "Reply",

@@ -6,9 +6,23 @@ from datetime import timedelta
 
 import pytest
 
-from cognition.adapters.memory import MemoryDurableEntries, MemoryEntries, MemoryLeases, MemoryLedger
+from cognition.adapters.memory import (
+    MemoryDurableEntries,
+    MemoryEntries,
+    MemoryLeases,
+    MemoryLedger,
+    MemoryPairs,
+    MemorySemanticEntries,
+)
 from cognition.testing.clock import FakeClock
-from cognition.testing.contracts import DurableStoreContract, FastStoreContract, LeaseStoreContract, LedgerContract
+from cognition.testing.contracts import (
+    DurableStoreContract,
+    FastStoreContract,
+    LeaseStoreContract,
+    LedgerContract,
+    SemanticStoreContract,
+    semantic,
+)
 from cognition.testing.contracts.entries import Plant
 from cognition.testing.contracts.leases import Wait
 
@@ -66,3 +80,27 @@ class TestLedger(LedgerContract):
     def ledger(self) -> MemoryLedger:
         """Return an empty ledger."""
         return MemoryLedger()
+
+
+class TestSemanticEntries(SemanticStoreContract):
+    """L3 in memory."""
+
+    @pytest.fixture
+    def durable(self) -> MemoryDurableEntries:
+        """Return an empty L2."""
+        return MemoryDurableEntries()
+
+    @pytest.fixture
+    def pairs(self) -> MemoryPairs:
+        """Return a store without pairs."""
+        return MemoryPairs()
+
+    @pytest.fixture
+    def store(self, clock: FakeClock, durable: MemoryDurableEntries, pairs: MemoryPairs) -> MemorySemanticEntries:
+        """Return an empty L3."""
+        return MemorySemanticEntries(clock, durable, pairs)
+
+    @pytest.fixture
+    def plant(self, store: MemorySemanticEntries) -> semantic.Plant:
+        """Return how to put any bytes into it."""
+        return store.plant

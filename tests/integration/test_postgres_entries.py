@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connect, transaction
 from cognition.adapters.postgres.entries import PostgresEntries
-from cognition.adapters.postgres.entry_statements import raising, removing
+from cognition.adapters.postgres.entry_statements import removing
+from cognition.adapters.postgres.invalidation import raising
 from cognition.adapters.postgres.tables import cache_namespace, llm_cache
 from cognition.domain.entry import Found, Selection
 from cognition.testing.clock import FakeClock

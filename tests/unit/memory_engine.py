@@ -15,9 +15,12 @@ from pydantic_ai.usage import RequestUsage
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
     MemoryDurableEntries,
+    MemoryEmbedder,
     MemoryEntries,
     MemoryLeases,
     MemoryLedger,
+    MemoryPairs,
+    MemorySemanticEntries,
     ScriptedProvider,
 )
 from cognition.domain.completion import CompletionRequest
@@ -28,7 +31,7 @@ from cognition.events import Event
 from cognition.ports import Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.testing.clock import FakeClock
-from cognition.wiring import Stores, assemble
+from cognition.wiring import Models, Stores, assemble
 
 MODEL = "openai-chat:gpt-5-mini"
 T = TypeVar("T")
@@ -158,19 +161,24 @@ class Rig:
     settings: Settings = field(default_factory=lambda: Settings(model=MODEL, resilience=ResiliencePolicy(attempts=1)))
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     durable: FragileDurable = field(default_factory=FragileDurable)
+    embedder: MemoryEmbedder | None = None
     events: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
         """Put the engine together."""
         self.fast = FragileFast(self.clock)
+        self.pairs = MemoryPairs()
+        self.semantic = MemorySemanticEntries(self.clock, self.durable, self.pairs)
         stores = Stores(
             fast=self.fast,
             durable=self.durable,
             ledger=self.ledger,
             fast_leases=MemoryLeases(self.clock),
             durable_leases=MemoryLeases(self.clock),
+            semantic=self.semantic,
+            pairs=self.pairs,
         )
-        self.machinery = assemble(stores, self.settings, self.clock, self.provider)
+        self.machinery = assemble(stores, self.settings, self.clock, Models(self.provider, self.embedder))
         self.machinery.observers.add(self.events.append)
         self.engine = Cognition(self.settings, self.machinery)
 

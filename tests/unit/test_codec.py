@@ -6,10 +6,11 @@ import pickle
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import pack
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -18,24 +19,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.messages import ModelResponse, TextPart
 
+from cognition.adapters import codec
 from cognition.adapters.codec import decode, encode
 from cognition.domain.entry import CacheEntry
 from cognition.errors import EntryCorrupted
-from cognition.testing.contracts.samples import a_rich_answer, an_address, an_answer, an_entry
+from cognition.testing.contracts.samples import NOON, a_rich_answer, an_address, an_answer, an_entry
 
 ADDRESS = an_address()
 KEY = ADDRESS.key.hex()
 ENTRY = an_entry(ADDRESS)
 
-WHOLE, WHOLE_ZSTANDARD, LEAN, LEAN_ZSTANDARD = FORMS = 0x10, 0x11, 0x12, 0x13
+WHOLE, WHOLE_ZSTANDARD, LEAN, LEAN_ZSTANDARD = FORMS = 0x20, 0x21, 0x22, 0x23
 
 # Written by the first release. It has no field that a later pydantic-ai may add, and it must be readable for ever.
 FIRST_RELEASE = (
-    b'[{"key":"00ff","generation":3,"model":"ollama:qwen3","requested_model":"ollama:qwen3",'
-    b'"response":{"parts":[{"content":"yes","part_kind":"text"}],"usage":{"input_tokens":4,"output_tokens":1},'
-    b'"timestamp":"2026-11-22T11:59:00Z","kind":"response","finish_reason":"stop"},"cost_usd":"0.000000001",'
-    b'"created_at":"2026-11-22T11:59:00Z","expires_at":"2026-11-22T12:05:00.000001Z","request_id":"r","tags":["a"]}]'
+    b'["ollama:qwen3","ollama:qwen3","0.000000001","r",["a"],null,null,'
+    b'{"parts":[{"content":"yes","part_kind":"text"}],"usage":{"input_tokens":4,"output_tokens":1},'
+    b'"timestamp":"2026-11-22T11:59:00Z","kind":"response","finish_reason":"stop"}]'
 )
+CREATED = datetime(2026, 11, 22, 11, 59, tzinfo=UTC)
+EXPIRES = datetime(2026, 11, 22, 12, 5, 0, 1, tzinfo=UTC)
 
 
 class Foreign:
@@ -85,10 +88,10 @@ def test_an_odd_detail_does_not_lose_the_answer(detail: object, kept: object) ->
 @pytest.mark.parametrize("form", FORMS)
 def test_the_first_release_can_be_read(form: int) -> None:
     """A new version reads what an older one stored."""
-    entry = decode(written(FIRST_RELEASE, form), "00ff")
+    entry = decode(written(FIRST_RELEASE, form), KEY)
     assert ("yes", 4, "stop") == (entry.response.text, entry.response.usage.input_tokens, entry.response.finish_reason)
     assert (3, Decimal("0.000000001"), ("a",)) == (entry.generation, entry.cost_usd, entry.tags)
-    assert datetime(2026, 11, 22, 12, 5, 0, 1, tzinfo=UTC) == entry.expires_at
+    assert (CREATED, EXPIRES) == (entry.created_at, entry.expires_at)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +100,49 @@ def test_the_first_release_can_be_read(form: int) -> None:
         (ENTRY, LEAN),
         (an_entry(ADDRESS, "many words " * 10_000), LEAN_ZSTANDARD),
         (an_entry(ADDRESS, response=a_rich_answer()), WHOLE_ZSTANDARD),
-        (an_entry(ADDRESS, response=replace(an_answer(), provider_details={"tuple": (1, 2)})), WHOLE_ZSTANDARD),
+        (an_entry(ADDRESS, response=replace(an_answer(), provider_details={"tuple": (1, 2)})), WHOLE),
     ],
     ids=["text", "long text", "other parts", "odd detail"],
 )
 def test_the_lean_form_is_for_plain_text(entry: CacheEntry, form: int) -> None:
     """Only an entry that comes back equal from the lean form is kept in it; above 1 KiB either is compressed."""
     assert form == encode(entry)[0]
+
+
+def test_what_this_version_wrote_is_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is taken apart when somebody looks at it, and once."""
+    reading = Mock(wraps=codec.from_json)
+    value = encode(ENTRY)
+    monkeypatch.setattr(codec, "from_json", reading)
+    entry = decode(value, KEY)
+    assert (0, ENTRY.expires_at) == (reading.call_count, entry.expires_at)
+    assert (ENTRY.response, ENTRY.model, 1) == (entry.response, entry.model, reading.call_count)
+
+
+def test_what_another_version_wrote_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that has another idea of an answer must not be trusted."""
+    monkeypatch.setattr(codec, "_WRITER", b"else")
+    value = encode(ENTRY)
+    monkeypatch.undo()
+    reading = Mock(wraps=codec.from_json)
+    monkeypatch.setattr(codec, "from_json", reading)
+    assert (ENTRY, 1) == (decode(value, KEY), reading.call_count)
+
+
+def test_a_copy_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies for other layers and generations are written without looking at the answer."""
+    entry = decode(encode(ENTRY), KEY)
+    monkeypatch.setattr(codec, "from_json", Mock(side_effect=AssertionError))
+    value = encode(entry.lasting_until(NOON).of_generation(9))
+    monkeypatch.undo()
+    assert replace(ENTRY, expires_at=NOON, generation=9) == decode(value, KEY)
+
+
+def test_a_changed_entry_is_written_anew() -> None:
+    """What `replace` changes must not be lost to the body of the original."""
+    entry = decode(encode(ENTRY), KEY)
+    changed = replace(entry, tags=("team:sales",))
+    assert ("team:sales",) == decode(encode(changed), KEY).tags
 
 
 def test_long_text_takes_little_space() -> None:
@@ -125,7 +164,7 @@ def test_every_damaged_byte_is_noticed(form: int) -> None:
         for bit in (1, 2, 0x20):
             damaged = value[:position] + bytes([value[position] ^ bit]) + value[position + 1 :]
             with pytest.raises(EntryCorrupted):
-                decode(damaged, "00ff")
+                decode(damaged, KEY)
 
 
 @given(st.binary(max_size=200))
@@ -138,13 +177,13 @@ def test_foreign_bytes_are_refused(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"null", b"[]", b"{}", b'[{"key":"00ff"}]', FIRST_RELEASE + b"}", FIRST_RELEASE.replace(b'"yes"', b'"\\ud83d"')],
+    [b"null", b"[]", b"{}", b'["ollama:qwen3"]', FIRST_RELEASE + b"}", FIRST_RELEASE.replace(b'"yes"', b'"\\ud83d"')],
 )
 def test_sound_values_of_other_things_are_refused(body: bytes) -> None:
     """A right checksum does not make an entry."""
     for form in (WHOLE, LEAN):
         with pytest.raises(EntryCorrupted):
-            decode(stored(body, form), "00ff")
+            decode(stored(body, form), KEY)
 
 
 def test_pickles_are_not_loaded() -> None:
@@ -157,7 +196,7 @@ def test_pickles_are_not_loaded() -> None:
 def test_errors_do_not_quote_the_value(form: int) -> None:
     """Answers are confidential, and messages end up in logs."""
     with pytest.raises(EntryCorrupted) as caught:
-        decode(stored(FIRST_RELEASE.replace(b'"generation"', b'"no"').replace(b"yes", b"confidential"), form), "00ff")
+        decode(stored(FIRST_RELEASE.replace(b'"parts"', b'"no"').replace(b"yes", b"confidential"), form), KEY)
     assert "confidential" not in str(caught.value)
     assert None is caught.value.__cause__
 
@@ -186,8 +225,12 @@ def test_threads_do_not_share_coders() -> None:
 
 
 def stored(body: bytes, form: int = WHOLE) -> bytes:
-    """Return a body with a right header."""
-    return pack(">BI", form, zlib.crc32(body, form)) + body
+    """Return a body under a right head, by a writer that is not this version."""
+    microseconds = [
+        (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for moment in (CREATED, EXPIRES)
+    ]
+    sealed = pack(">32sQqq4s", ADDRESS.key, 3, *microseconds, b"else") + body
+    return pack(">BI", form, zlib.crc32(sealed, form)) + sealed
 
 
 def written(json: bytes, form: int) -> bytes:

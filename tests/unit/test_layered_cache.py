@@ -11,8 +11,8 @@ from cognition import CachePolicy
 from cognition.domain.entry import Address, Bypass, CacheEntry, Hit, Layer, LookUp, Miss, Selection
 from cognition.errors import CacheUnavailable
 from cognition.events import Event, Invalidated, LookedUp, NotStored, StoreFailed
-from cognition.resilience.store_breaker import StoreBreaker
-from cognition.services.layered_cache import GuardedStore, LayeredCache
+from cognition.resilience.store_breaker import Guarded, StoreBreaker
+from cognition.services.layered_cache import LayeredCache
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, an_address, an_entry
 from tests.unit.memory_engine import FragileDurable, FragileFast
@@ -33,8 +33,8 @@ class Layers:
             StoreBreaker(store.name, store.ping, self.events.append) for store in (self.fast, self.durable)
         ]
         self.cache = LayeredCache(
-            GuardedStore(self.fast, self.breakers[0]),
-            GuardedStore(self.durable, self.breakers[1]),
+            Guarded(self.fast, self.breakers[0]),
+            Guarded(self.durable, self.breakers[1]),
             self.clock,
             self.events.append,
         )
@@ -155,7 +155,7 @@ def test_an_invalidation_reaches_both_layers(layers: Layers) -> None:
     for address in (ADDRESS, *others):
         layers.store(address)
     dropped = layers.cache.invalidate(Selection(tenant="acme", key=ADDRESS.key))
-    assert dropped == {Layer.L1: 1, Layer.L2: 1}
+    assert dropped == {Layer.L1: 1, Layer.L2: 1, Layer.L3: 0}
     assert [layer_of(found) for found in layers.look_up(ADDRESS, *others)] == [None, Layer.L2, Layer.L2, Layer.L2]
     assert [event.tenant for event in layers.events if isinstance(event, Invalidated)] == ["acme"]
 

@@ -14,8 +14,8 @@ from cognition.domain.entry import Address
 from cognition.errors import CacheUnavailable, CognitionError, EntryCorrupted, ProviderUnavailable
 from cognition.events import Event
 from cognition.ports import LeaseView
-from cognition.resilience.store_breaker import StoreBreaker
-from cognition.services.single_flight import Codec, GuardedLeases, Landing, LeaseTimes, SingleFlight
+from cognition.resilience.store_breaker import Guarded, StoreBreaker
+from cognition.services.single_flight import Codec, Landing, LeaseTimes, SingleFlight
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import an_address
 
@@ -82,7 +82,7 @@ class DeadLeases(MemoryLeases):
 def process(*stores: MemoryLeases) -> SingleFlight[str]:
     """Return the single flight of one process over lease stores, which several processes may share."""
     events: list[Event] = []
-    leases = [GuardedLeases(store, StoreBreaker(store.name, store.ping, events.append)) for store in stores]
+    leases = [Guarded(store, StoreBreaker(store.name, store.ping, events.append)) for store in stores]
     return SingleFlight(leases, Codec(dump, load), in_thread, TIMES)
 
 

@@ -1,10 +1,13 @@
 """Everything the engine needs, in this process: for tests, and for L1 where there is no Redis."""
 
+from cognition.adapters.memory.durable import MemoryDurableEntries
 from cognition.adapters.memory.embedder import MemoryEmbedder, MemoryVerifier
-from cognition.adapters.memory.entries import MemoryDurableEntries, MemoryEntries
+from cognition.adapters.memory.entries import MemoryEntries
 from cognition.adapters.memory.leases import MemoryLeases
 from cognition.adapters.memory.ledger import MemoryLedger
+from cognition.adapters.memory.pairs import MemoryPairs
 from cognition.adapters.memory.provider import ScriptedProvider
+from cognition.adapters.memory.semantic import MemorySemanticEntries
 
 __all__ = [
     "MemoryDurableEntries",
@@ -12,6 +15,8 @@ __all__ = [
     "MemoryEntries",
     "MemoryLeases",
     "MemoryLedger",
+    "MemoryPairs",
+    "MemorySemanticEntries",
     "MemoryVerifier",
     "ScriptedProvider",
 ]

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from cognition.domain.entry import Address, Layer
 from cognition.domain.ledger import (
+    BookedCall,
     CountKey,
     Dimension,
     LayerStats,
@@ -89,6 +90,12 @@ class MemoryLedger:
                 before_times, before_when = self.accesses.get(address, (0, when))
                 self.accesses[address] = (before_times + times, max(before_when, when))
 
+    def find(self, tenant: str, request_id: str) -> BookedCall | None:
+        """Return where one call's answer lives in the cache, or None when it was never booked."""
+        calls = (row for row in self.rows if row.tenant == tenant and row.request_id == request_id)
+        last = max(calls, key=lambda row: row.attempt, default=None)
+        return None if last is None else BookedCall(last.namespace, last.request_key, last.layer)
+
     def report(self, query: ReportQuery) -> list[ReportLine]:
         """Return sums over the ledger, dearest group first."""
         groups: defaultdict[tuple[str | None, ...], list[LedgerRow]] = defaultdict(list)
@@ -147,6 +154,7 @@ def _stats(layer: Layer, counts: Sequence[LookUpCounts]) -> LayerStats:
         hits=total.hits,
         misses=total.misses,
         corrupt=total.corrupt,
+        refusals=total.refusals,
         stores=total.stores,
         saved_usd=total.saved_usd,
     )
@@ -157,6 +165,7 @@ def _sum(counts: Sequence[LookUpCounts]) -> LookUpCounts:
         hits=sum(count.hits for count in counts),
         misses=sum(count.misses for count in counts),
         corrupt=sum(count.corrupt for count in counts),
+        refusals=sum(count.refusals for count in counts),
         stores=sum(count.stores for count in counts),
         saved_usd=sum((count.saved_usd for count in counts), Decimal(0)),
     )

@@ -30,6 +30,7 @@ _POOL_OVERFLOW = 20
 _POOL_SECONDS = 1.0  # a cache must be quick or absent
 # The same for a statement, in milliseconds; long enough for a batch of ten thousand entries.
 _LIMIT = "SET LOCAL statement_timeout = 5000"
+_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 # Read by libpq; only the name is sent to the server. A host that vanishes without a word is noticed after about three
 # seconds instead of the system's quarter of an hour. Unix sockets neither need nor mind these.
@@ -145,7 +146,9 @@ def connected(engine: sa.Engine) -> Generator[sa.Connection]:
             raise
 
 
-def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def fetch(
+    engine: sa.Engine, statement: str, parameters: Mapping[str, Any], *, isolated: bool = False
+) -> list[tuple[Any, ...]]:
     """Return the rows of one statement, in a transaction of its own and one round trip.
 
     For the hot paths: uses SQLAlchemy's pool but not its execution, which costs more than PostgreSQL itself for a
@@ -153,8 +156,9 @@ def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> l
 
     Args:
         engine: From `connect`.
-        statement: From `compiled`.
+        statement: From `compiled`; of several, joined by semicolons, the rows of the last are returned.
         parameters: Values of types that psycopg2 knows by itself.
+        isolated: Whether the isolation level is to be that of `transaction`, whatever the role's default is.
     """
     with _translated():
         pooled = engine.raw_connection()
@@ -162,7 +166,8 @@ def fetch(engine: sa.Engine, statement: str, parameters: Mapping[str, Any]) -> l
         try:
             with connection.cursor() as cursor:
                 # Sent together they are one transaction, so the limit ends with it.
-                cursor.execute(f"{_LIMIT}; {statement}", parameters)
+                prefix = f"{_READ_COMMITTED}; {_LIMIT}" if isolated else _LIMIT
+                cursor.execute(f"{prefix}; {statement}", parameters)
                 return cursor.fetchall() if cursor.description else []
         finally:
             if connection.closed:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from cognition.adapters.codec import decode, encode
-from cognition.adapters.postgres.batch import Row, bind, storable
+from cognition.adapters.codec import decode
+from cognition.adapters.postgres.batch import Row
 from cognition.adapters.postgres.connection import STORE, connected, fetch, ping, transaction
 from cognition.adapters.postgres.entry_statements import (
-    CREATE_NAMESPACES,
     GET,
     GET_MANY,
     PURGE,
+    PURGE_SEMANTIC,
     PUT,
-    deleting,
-    raising,
     removing,
 )
+from cognition.adapters.postgres.invalidation import deleting, raising
+from cognition.adapters.postgres.purging import in_parts
+from cognition.adapters.postgres.rows import row_of
+from cognition.adapters.postgres.storing import store
 from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
 from cognition.errors import EntryCorrupted
 from cognition.ports import Clock, Dropped
-
-_PURGE_ROWS = 1000  # locked at once: milliseconds for a writer that wants one of them
 
 
 class PostgresEntries:
@@ -54,8 +53,12 @@ class PostgresEntries:
         """Return what is held under each address, in order, in one round trip."""
         if not addresses:
             return []
-        asked = [{"tenant": a.tenant, "key": a.key, "namespace": a.namespace} for a in addresses]
-        held = fetch(self._engine, GET_MANY, bind(asked))
+        asked = {
+            "tenants": [address.tenant for address in addresses],
+            "namespaces": [address.namespace for address in addresses],
+            "keys": [address.key for address in addresses],
+        }
+        held = fetch(self._engine, GET_MANY, asked)
         return [self._found(address, *found) for address, found in zip(addresses, held, strict=True)]
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
@@ -63,41 +66,30 @@ class PostgresEntries:
         now = self._clock()
         # One statement cannot change a row twice: the last entry under an address counts.
         rows = {(address.tenant, address.key): _row(address, entry) for address, entry in items if entry.is_fresh(now)}
-        if not rows:
-            return 0
-        namespaces = {(row["tenant"], row["namespace"]) for row in rows.values()}
-        parameters = bind(list(rows.values()))
-        ((kept, known, _),) = fetch(self._engine, PUT, parameters)
-        if known < len(namespaces):
-            fetch(self._engine, CREATE_NAMESPACES, parameters)
-            ((kept, _, _),) = fetch(self._engine, PUT, parameters)
-        return kept
+        return store(self._engine, PUT, list(rows.values())) if rows else 0
 
     def invalidate(self, selection: Selection) -> Dropped:
-        """Remove the selected entries and raise the generation of their namespaces, in one transaction.
+        """Remove the selected entries from L2 and L3 and raise the generation of their namespaces, in one transaction.
 
-        Without a namespace all of the tenant's are raised: L1 alone may hold an entry that matches, or it may be on its
-        way.
+        Copies that were made of a removed entry for similar questions go with it. Without a namespace all of the
+        tenant's are raised: L1 alone may hold an entry that matches, or it may be on its way.
         """
         with transaction(self._engine) as connection:
             # First, because it waits for writers that hold the namespace; then the deletion sees what they wrote.
             raised = connection.execute(raising(selection)).tuples().all()
             gone = connection.execute(deleting(selection)).tuples().all()
+        ((semantic, *_), *_) = gone
         return Dropped(
-            addresses=[Address(selection.tenant, namespace, key, scope_key) for namespace, key, scope_key in gone],
+            addresses=[Address(selection.tenant, *address) for _, *address in gone if address[0] is not None],
+            semantic=semantic,
             generations=dict(raised),
         )
 
     def purge(self, now: datetime, limit: int) -> int:
-        """Delete up to `limit` expired entries of all tenants; return how many."""
+        """Delete up to `limit` expired entries of L2 and L3, of all tenants; return how many."""
         purged = 0
-        while purged < limit:
-            size = min(limit - purged, _PURGE_ROWS)
-            with connected(self._engine) as connection:
-                deleted = connection.execute(PURGE, {"now": now, "size": size}).rowcount
-            purged += deleted
-            if deleted < size:
-                break
+        for statement in (PURGE, PURGE_SEMANTIC):
+            purged += in_parts(self._engine, statement, {"now": now}, limit - purged)
         return purged
 
     def ping(self) -> None:
@@ -115,7 +107,7 @@ class PostgresEntries:
             return Found(None, generation, corrupt=True)
         if entry.generation < generation:
             # It outlived an invalidation of others in its namespace; a copy must be accepted by L1 all the same.
-            entry = replace(entry, generation=generation)
+            entry = entry.of_generation(generation)
         return Found(entry, generation)
 
     def _remove(self, address: Address, payload: bytes) -> None:
@@ -125,20 +117,4 @@ class PostgresEntries:
 
 
 def _row(address: Address, entry: CacheEntry) -> Row:
-    payload = encode(entry)
-    return {
-        "tenant": address.tenant,
-        "key": address.key,
-        "namespace": address.namespace,
-        "scope_key": address.scope_key,
-        "model": entry.model,
-        "provider": entry.model.partition(":")[0],
-        "requested_model": entry.requested_model,
-        "payload": payload,
-        "payload_bytes": len(payload),
-        "generation": entry.generation,
-        "tags": [storable(tag) for tag in entry.tags],
-        "request_id": entry.request_id,
-        "created_at": entry.created_at,
-        "expires_at": entry.expires_at,
-    }
+    return {**row_of(address, entry), "origin_key": None if entry.origin is None else bytes.fromhex(entry.origin)}

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from psycopg2 import errors
 
 from cognition.adapters.postgres import reports
 from cognition.adapters.postgres.batch import Row, bind, storable
-from cognition.adapters.postgres.connection import STORE, ping, transaction
-from cognition.adapters.postgres.ledger_statements import ADD_ACCESSES, ADD_COUNTS, ADD_ROWS, FIND_CONFLICT
+from cognition.adapters.postgres.connection import STORE, fetch, ping, transaction
+from cognition.adapters.postgres.ledger_statements import (
+    ADD_ABSENT_ROWS,
+    ADD_ACCESSES,
+    ADD_COUNTS,
+    ADD_ROWS,
+    FIND_CONFLICT,
+)
 from cognition.adapters.postgres.rollups import totals
 from cognition.domain.entry import Address
-from cognition.domain.ledger import LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery, hour_of
+from cognition.domain.ledger import BookedCall, LayerStats, LedgerBatch, LedgerRow, ReportLine, ReportQuery, hour_of
 from cognition.errors import LedgerConflict
 
 
@@ -40,13 +47,40 @@ class PostgresLedger:
             CacheUnavailable: The store did not answer; the same batch may be written again.
             LedgerConflict: A row with other contents already stands under the same call key and attempt.
         """
+        written = [_row(row) for row in batch.rows]
+        accesses = [_access(address, *access) for address, access in batch.accesses.items()]
+        statements = {"rows": ADD_ROWS, "counts": ADD_COUNTS, "accesses": ADD_ACCESSES}
+        given = {"rows": written, "counts": totals(batch.counts, batch.rows), "accesses": accesses}
+        parameters = {name: bind(rows) for name, rows in given.items() if rows}
+        if not parameters:
+            return
+        try:
+            fetch(self._engine, "; ".join(statements[name] for name in parameters), parameters, isolated=True)
+        except errors.UniqueViolation:
+            # Rare: the answer to an earlier commit was lost, or two calls have one id. Nothing was written.
+            self._record_the_rest(batch, written, parameters)
+
+    def _record_the_rest(self, batch: LedgerBatch, written: Sequence[Row], parameters: Mapping[str, str]) -> None:
+        """Write what does not stand there yet; totals grow by that alone."""
         with transaction(self._engine, limited=True) as connection:
-            added = _add_rows(connection, batch.rows)
-            if growth := totals(batch.counts, added):
-                connection.exec_driver_sql(ADD_COUNTS, bind(growth))
+            added = {
+                (tenant, str(key), attempt)
+                for tenant, key, attempt in connection.exec_driver_sql(ADD_ABSENT_ROWS, parameters)
+            }
+            for call_key, attempt in connection.exec_driver_sql(FIND_CONFLICT, parameters):
+                raise LedgerConflict(
+                    f"Another ledger row stands under call {call_key}, attempt {attempt};"
+                    " give each call a request id of its own."
+                )
+            new = [row for row, as_written in zip(batch.rows, written, strict=True) if _identity(as_written) in added]
+            if growth := totals(batch.counts, new):
+                connection.exec_driver_sql(ADD_COUNTS, {"counts": bind(growth)})
             if batch.accesses:
-                accesses = [_access(address, *access) for address, access in batch.accesses.items()]
-                connection.exec_driver_sql(ADD_ACCESSES, bind(accesses))
+                connection.exec_driver_sql(ADD_ACCESSES, parameters)
+
+    def find(self, tenant: str, request_id: str) -> BookedCall | None:
+        """Return where one call's answer lives in the cache, or None when it was never booked."""
+        return reports.find(self._engine, tenant, request_id)
 
     def report(self, query: ReportQuery) -> list[ReportLine]:
         """Return sums over the ledger, dearest group first."""
@@ -59,22 +93,6 @@ class PostgresLedger:
     def ping(self) -> None:
         """Return when the server answers."""
         ping(self._engine)
-
-
-def _add_rows(connection: sa.Connection, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Return the rows that did not stand there yet."""
-    if not rows:
-        return []
-    written = [_row(row) for row in rows]
-    parameters = bind(written)
-    added = {(tenant, str(key), attempt) for tenant, key, attempt in connection.exec_driver_sql(ADD_ROWS, parameters)}
-    if len(added) < len(rows):
-        for call_key, attempt in connection.exec_driver_sql(FIND_CONFLICT, parameters):
-            raise LedgerConflict(
-                f"Another ledger row stands under call {call_key}, attempt {attempt};"
-                " give each call a request id of its own."
-            )
-    return [row for row, as_written in zip(rows, written, strict=True) if _identity(as_written) in added]
 
 
 def _identity(written: Row) -> tuple[str, str, int]:

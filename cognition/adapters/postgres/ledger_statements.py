@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
-from cognition.adapters.postgres.batch import as_array, rows_of
+from cognition.adapters.postgres.batch import rows_of
 from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.tables import llm_cache, llm_cache_stats, llm_cost_tracking
 
@@ -50,6 +50,7 @@ _TOTAL = (
     "hits",
     "misses",
     "corrupt",
+    "refusals",
     "stores",
     "errors",
     "prompt_tokens",
@@ -61,22 +62,23 @@ _TOTAL = (
 )
 
 
-def _adding_rows() -> sa.ClauseElement:
-    table, columns = llm_cost_tracking, [llm_cost_tracking.c[name] for name in _ROW]
-    item = rows_of(columns)
-    values = [as_array(item.c.tags) if column is table.c.tags else item.c[column.name] for column in columns]
-    rows = sa.select(*values).order_by(item.c.tenant, item.c.call_key, item.c.attempt)
-    return (
-        insert(table)
-        .from_select(_ROW, rows)
-        .on_conflict_do_nothing(index_elements=[table.c.tenant, table.c.call_key, table.c.attempt])
-        .returning(table.c.tenant, table.c.call_key, table.c.attempt)
-    )
+_KEY = [llm_cost_tracking.c.tenant, llm_cost_tracking.c.call_key, llm_cost_tracking.c.attempt]
+
+
+def _adding_rows() -> Insert:
+    table = llm_cost_tracking
+    item = rows_of(table.c[name] for name in _ROW)
+    rows = sa.select(*(item.c[name] for name in _ROW)).order_by(*(item.c[column.name] for column in _KEY))
+    return insert(table).from_select(_ROW, rows)
+
+
+def _adding_absent_rows() -> sa.ClauseElement:
+    return _adding_rows().on_conflict_do_nothing(index_elements=_KEY).returning(*_KEY)
 
 
 def _finding_a_conflict() -> sa.ClauseElement:
     table = llm_cost_tracking
-    item = rows_of([table.c.tenant, table.c.call_key, table.c.attempt, table.c.payload_hash])
+    item = rows_of([*_KEY, table.c.payload_hash])
     same = (
         (table.c.tenant == item.c.tenant)
         & (table.c.call_key == item.c.call_key)
@@ -89,7 +91,7 @@ def _finding_a_conflict() -> sa.ClauseElement:
 def _adding_counts() -> sa.ClauseElement:
     table = llm_cache_stats
     keys = [column.name for column in table.primary_key]
-    item = rows_of([table.c[name] for name in (*keys, *_TOTAL)])
+    item = rows_of((table.c[name] for name in (*keys, *_TOTAL)), "counts")
     statement = insert(table).from_select(
         [*keys, *_TOTAL],
         sa.select(*(item.c[name] for name in (*keys, *_TOTAL))).order_by(*(item.c[name] for name in keys)),
@@ -102,7 +104,7 @@ def _adding_counts() -> sa.ClauseElement:
 
 def _adding_accesses() -> sa.ClauseElement:
     table = llm_cache
-    item = rows_of([table.c.tenant, table.c.key, table.c.access_count, table.c.last_accessed_at])
+    item = rows_of([table.c.tenant, table.c.key, table.c.access_count, table.c.last_accessed_at], "accesses")
     held = (
         sa.select(item)
         .join(table, (table.c.tenant == item.c.tenant) & (table.c.key == item.c.key))
@@ -121,6 +123,11 @@ def _adding_accesses() -> sa.ClauseElement:
 
 
 ADD_ROWS = compiled(_adding_rows())
+"""Fails when one of the rows stands there already."""
+
+ADD_ABSENT_ROWS = compiled(_adding_absent_rows())
+"""Leaves out rows that stand there already, and returns the keys of the others."""
+
 FIND_CONFLICT = compiled(_finding_a_conflict())
 ADD_COUNTS = compiled(_adding_counts())
 ADD_ACCESSES = compiled(_adding_accesses())

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from cognition.adapters.postgres.connection import connected
 from cognition.adapters.postgres.tables import llm_cache_stats, llm_cost_tracking
 from cognition.domain.entry import Layer
-from cognition.domain.ledger import Dimension, LayerStats, ReportLine, ReportQuery
+from cognition.domain.ledger import BookedCall, Dimension, LayerStats, ReportLine, ReportQuery
 
 _row = llm_cost_tracking.c
 _utc = sa.func.timezone(sa.literal_column("'UTC'"), _row.created_at)
@@ -57,6 +57,19 @@ _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
 }
 
 
+def find(engine: sa.Engine, tenant: str, request_id: str) -> BookedCall | None:
+    """Return where the answer of one call lives in the cache, or None when it was never booked."""
+    query = (
+        sa.select(_row.namespace, _row.request_key, _row.cache_layer)
+        .where(_row.tenant == tenant, _row.request_id == request_id, _is_call)
+        .order_by(_row.attempt.desc())
+        .limit(1)
+    )
+    with connected(engine) as connection:
+        found = connection.execute(query).one_or_none()
+    return None if found is None else BookedCall(found.namespace, bytes(found.request_key), Layer(found.cache_layer))
+
+
 def report(engine: sa.Engine, query: ReportQuery) -> list[ReportLine]:
     """Return sums over the ledger, dearest group first."""
     group = [_COLUMNS[dimension] for dimension in query.group_by]
@@ -82,7 +95,7 @@ def report(engine: sa.Engine, query: ReportQuery) -> list[ReportLine]:
 def stats(engine: sa.Engine, tenant: str, since: datetime, until: datetime) -> list[LayerStats]:
     """Return how each cache layer served from one hour to another, both included; fastest layer first."""
     table = llm_cache_stats
-    counts = ("hits", "misses", "corrupt", "stores")
+    counts = ("hits", "misses", "corrupt", "refusals", "stores")
     totals = (*(_whole(sa.func.sum(table.c[name])) for name in counts), sa.func.sum(table.c.saved_usd))
     statement = (
         sa.select(table.c.layer, *totals)

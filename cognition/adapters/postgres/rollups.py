@@ -20,6 +20,7 @@ class _Total:
     hits: int = 0
     misses: int = 0
     corrupt: int = 0
+    refusals: int = 0
     stores: int = 0
     errors: int = 0
     prompt_tokens: int = 0
@@ -45,6 +46,7 @@ def totals(counts: Mapping[CountKey, LookUpCounts], rows: Iterable[LedgerRow]) -
         total.hits += count.hits
         total.misses += count.misses
         total.corrupt += count.corrupt
+        total.refusals += count.refusals
         total.stores += count.stores
         total.saved_usd += count.saved_usd
     for row in rows:

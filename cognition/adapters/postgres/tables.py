@@ -20,10 +20,16 @@ from cognition.adapters.postgres.tables_cache import (
     cache_namespace,
     llm_cache,
     llm_cache_stats,
-    llm_semantic_cache,
     single_flight_lease,
 )
 from cognition.adapters.postgres.tables_cost import llm_cost_tracking
+from cognition.adapters.postgres.tables_semantic import (
+    llm_semantic_cache,
+    semantic_block,
+    semantic_label,
+    semantic_pair,
+    semantic_vector,
+)
 
 __all__ = [
     "budget_adjustments",
@@ -39,6 +45,10 @@ __all__ = [
     "llm_cost_tracking",
     "llm_semantic_cache",
     "metadata",
+    "semantic_block",
+    "semantic_label",
+    "semantic_pair",
+    "semantic_vector",
     "single_flight_lease",
     "user_budgets",
 ]

@@ -1,26 +1,22 @@
-"""Tables of the cache: entries of L2 and L3, namespaces, rollups and the single-flight fallback.
+"""Tables of the cache: entries of L2, namespaces, rollups and the single-flight fallback.
 
 Above each index stands the query it serves; a test extracts that query and asks the planner. Prompts are never indexed.
 """
 
 from typing import Any
 
-from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
     Computed,
     Double,
-    Identity,
     Index,
     Integer,
     Table,
-    literal_column,
     text,
 )
-from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, TIMESTAMP, UUID
 from sqlalchemy.types import Text
 
 from cognition.adapters.postgres.columns import (
@@ -36,7 +32,7 @@ from cognition.adapters.postgres.columns import (
 )
 
 
-def _answer_columns() -> tuple[Column[Any], ...]:
+def answer_columns() -> tuple[Column[Any], ...]:
     """What an entry of either durable layer holds besides its identity."""
     return (
         label("model"),
@@ -75,7 +71,9 @@ llm_cache = Table(
     digest("key", primary_key=True),
     label("namespace"),
     digest("scope_key"),
-    *_answer_columns(),
+    # Of a copy made for a similar question: the exact key of the question that was answered, to be invalidated with it.
+    digest("origin_key", nullable=True),
+    *answer_columns(),
     # DELETE FROM llm_cache WHERE tenant = 't' AND namespace = 'n' AND created_at < now()
     Index("ix_llm_cache_namespace", "tenant", "namespace", "created_at"),
     # DELETE FROM llm_cache WHERE tenant = 't' AND model = 'm' AND created_at < now()
@@ -88,67 +86,8 @@ llm_cache = Table(
     Index("ix_llm_cache_request", "tenant", "request_id"),
     # DELETE FROM llm_cache WHERE coalesce(stale_until, expires_at) < now()
     Index("ix_llm_cache_purge", text("coalesce(stale_until, expires_at)")),
-)
-
-# One table serves every embedder: the column has no fixed dimension, and each dimension in use has its own partial
-# HNSW index over the cast. 384 is the local embedder, 1536 text-embedding-3-small; any other dimension is searched
-# exactly within its scope until a revision adds an index, and no column or row has to change.
-llm_semantic_cache = Table(
-    "llm_semantic_cache",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    tenant(),
-    label("namespace"),
-    digest("scope_key"),
-    # The exact key of the request that was answered.
-    digest("key"),
-    label("embedder_fingerprint"),
-    Column("embedding", HALFVEC(), nullable=False),
-    Column("dimensions", Integer, Computed("vector_dims(embedding)", persisted=True), nullable=False),
-    # The last user message through the same codec as the payload, for the guard and for re-embedding.
-    Column("prompt", BYTEA, nullable=False),
-    *_answer_columns(),
-    Column("metadata", JSONB, nullable=False, server_default=text("'{}'")),
-    Unique("tenant", "key", "embedder_fingerprint"),
-    # SELECT id FROM llm_semantic_cache WHERE tenant = 't' AND dimensions = 384
-    # ORDER BY embedding::halfvec(384) <=> array_fill(1, ARRAY[384])::halfvec(384) LIMIT 3
-    Index(
-        "ix_llm_semantic_cache_embedding_384",
-        literal_column("(embedding::halfvec(384))", HALFVEC(384)).label("vector"),
-        postgresql_using="hnsw",
-        postgresql_ops={"vector": "halfvec_cosine_ops"},
-        postgresql_with={"m": 16, "ef_construction": 64},
-        postgresql_where=text("dimensions = 384"),
-    ),
-    # SELECT id FROM llm_semantic_cache WHERE tenant = 't' AND dimensions = 1536
-    # ORDER BY embedding::halfvec(1536) <=> array_fill(1, ARRAY[1536])::halfvec(1536) LIMIT 3
-    Index(
-        "ix_llm_semantic_cache_embedding_1536",
-        literal_column("(embedding::halfvec(1536))", HALFVEC(1536)).label("vector"),
-        postgresql_using="hnsw",
-        postgresql_ops={"vector": "halfvec_cosine_ops"},
-        postgresql_with={"m": 16, "ef_construction": 64},
-        postgresql_where=text("dimensions = 1536"),
-    ),
-    # SELECT id FROM llm_semantic_cache WHERE tenant = 't' AND scope_key = '\x00' AND embedder_fingerprint = 'e'
-    Index("ix_llm_semantic_cache_scope", "tenant", "scope_key", "embedder_fingerprint"),
-    # DELETE FROM llm_semantic_cache WHERE tenant = 't' AND namespace = 'n' AND created_at < now()
-    Index("ix_llm_semantic_cache_namespace", "tenant", "namespace", "created_at"),
-    # DELETE FROM llm_semantic_cache WHERE tenant = 't' AND model = 'm' AND created_at < now()
-    Index("ix_llm_semantic_cache_model", "tenant", "model", "created_at"),
-    # SELECT id FROM llm_semantic_cache WHERE tenant = 't' AND metadata @> '{"category": "c"}'
-    Index(
-        "ix_llm_semantic_cache_metadata",
-        "metadata",
-        postgresql_using="gin",
-        postgresql_ops={"metadata": "jsonb_path_ops"},
-    ),
-    # DELETE FROM llm_semantic_cache WHERE tenant = 't' AND tags @> ARRAY['x']
-    Index("ix_llm_semantic_cache_tags", "tags", postgresql_using="gin"),
-    # DELETE FROM llm_semantic_cache WHERE tenant = 't' AND request_id = '00000000-0000-0000-0000-000000000000'
-    Index("ix_llm_semantic_cache_request", "tenant", "request_id"),
-    # DELETE FROM llm_semantic_cache WHERE coalesce(stale_until, expires_at) < now()
-    Index("ix_llm_semantic_cache_purge", text("coalesce(stale_until, expires_at)")),
+    # DELETE FROM llm_cache WHERE tenant = 't' AND origin_key = ANY(ARRAY['\x00'::bytea])
+    Index("ix_llm_cache_origin", "tenant", "origin_key", postgresql_where=text("origin_key IS NOT NULL")),
 )
 
 # Cumulative figures, upserted in the transaction of the rows they count, so that purging rows never changes them.

@@ -57,16 +57,21 @@ class RedisEntries:
 
     def get_many(self, addresses: Sequence[Address]) -> list[Found]:
         """Return what is held under each address, in order, in one round trip."""
-        groups = _by_namespace((address, address.key.hex()) for address in dict.fromkeys(addresses))
+        keys = [address.key.hex() for address in addresses]
+        groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for position, address in enumerate(addresses):
+            groups[address.tenant, address.namespace].append(position)
+        named = [(namespace_keys(*owner), positions) for owner, positions in groups.items()]
         # One MGET for each namespace, because a cluster may keep namespaces on different nodes.
         answers = self._server.call_many(
-            ["MGET", names.generation, *(names.entry + key for _, key in members)] for names, members in groups.items()
+            ["MGET", names.generation, *(names.entry + keys[position] for position in positions)]
+            for names, positions in named
         )
-        found: dict[Address, Found] = {}
-        for (names, members), (generation, *values) in zip(groups.items(), answers, strict=True):
-            for (address, key), value in zip(members, values, strict=True):
-                found[address] = self._found(names, key, value, generation)
-        return [found[address] for address in addresses]
+        found: dict[int, Found] = {}
+        for (names, positions), (generation, *values) in zip(named, answers, strict=True):
+            for position, value in zip(positions, values, strict=True):
+                found[position] = self._found(names, keys[position], value, generation)
+        return [found[position] for position in range(len(addresses))]
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
         """Keep entries for what is left of their lives; return how many were kept, none that is past or invalidated."""

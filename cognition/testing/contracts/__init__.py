@@ -13,7 +13,10 @@ import pytest
 
 # Before the modules are imported: only then does a failing assertion show the values it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("durable", "embedder", "entries", "fast", "leases", "ledger", "verifier"))
+    *(
+        f"{__name__}.{module}"
+        for module in ("durable", "embedder", "entries", "fast", "leases", "ledger", "semantic", "verifier")
+    )
 )
 
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402  see above
@@ -22,6 +25,7 @@ from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
 from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
 from cognition.testing.contracts.leases import LeaseStoreContract  # noqa: E402
 from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
+from cognition.testing.contracts.semantic import SemanticStoreContract  # noqa: E402
 from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 
 __all__ = [
@@ -31,5 +35,6 @@ __all__ = [
     "FastStoreContract",
     "LeaseStoreContract",
     "LedgerContract",
+    "SemanticStoreContract",
     "VerifierContract",
 ]

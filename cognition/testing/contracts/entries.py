@@ -21,11 +21,11 @@ from cognition.testing.contracts.samples import LIFE, a_rich_answer, an_address,
 
 Plant = Callable[[Address, bytes], None]
 
-# Requests take printable names in one spelling only.
+# Requests take printable names in NFC only.
 _NAMES = (
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
-    .filter(str.isprintable)
     .map(partial(normalize, "NFC"))
+    .filter(str.isprintable)
 )
 _OWNERS = st.tuples(_NAMES, _NAMES)
 

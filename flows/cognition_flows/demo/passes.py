@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from cognition.domain.entry import Address
-from cognition.events import Answered, Event, Failed, NotStored
+from cognition.events import Answered, AnsweredMany, Event, Failed, NotStored
 
 
 @dataclass(slots=True)
@@ -36,6 +36,8 @@ class Pass:
             match event:
                 case Answered():
                     self.answers.append(event)
+                case AnsweredMany():
+                    self.answers.extend(event)
                 case NotStored(reason=reason):
                     self.not_stored[reason] += 1
                 case Failed():

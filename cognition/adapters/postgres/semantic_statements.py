@@ -1,0 +1,142 @@
+"""What L3 says to PostgreSQL."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import sqlalchemy as sa
+
+from cognition.adapters.postgres.storing import WRITTEN, storing
+from cognition.adapters.postgres.tables import llm_semantic_cache
+from cognition.domain.entry import FIRST_GENERATION
+
+EXACT_ROWS = 2000
+"""Scopes of at most so many rows are scanned: no row is lost, and up to here it is not slower than the index, which
+finds neighbours of all scopes and drops the others. `benchmarks/l3_scaling.py` measures where the two meet."""
+
+# For this transaction only. Each question is searched once by each of two branches, of which one finds nothing because
+# of the size of the scope; so the planner has nothing to choose, and must not be led astray by what it believes about
+# sizes: the branch of the index may not sort, and compiling would take longer than any search.
+_SEARCH = """
+SET LOCAL enable_sort = off;
+SET LOCAL jit = off;
+SET LOCAL hnsw.iterative_scan = strict_order;
+SET LOCAL hnsw.ef_search = 100;
+SET LOCAL hnsw.scan_mem_multiplier = 4;
+SET LOCAL ivfflat.iterative_scan = relaxed_order;
+SET LOCAL ivfflat.probes = 32;
+"""
+
+_NEAREST = """
+WITH item AS (
+    SELECT * FROM unnest(
+        %(tenant)s::text[], %(namespace)s::text[], %(scope_key)s::bytea[], %(text_hash)s::bytea[], %(vector)s::halfvec[]
+    ) WITH ORDINALITY AS asked (tenant, namespace, scope_key, text_hash, embedding, position)
+),
+scope AS MATERIALIZED (
+    SELECT tenant, scope_key, (
+        SELECT count(*) FROM (
+            SELECT FROM llm_semantic_cache AS held
+            WHERE held.tenant = asked.tenant
+                AND held.scope_key = asked.scope_key
+                AND held.embedder_fingerprint = %(fingerprint)s
+            LIMIT %(exact_rows)s + 1
+        ) AS bounded
+    ) AS size
+    FROM (SELECT DISTINCT tenant, scope_key FROM item) AS asked
+)
+SELECT
+    item.position,
+    coalesce(
+        (SELECT generation FROM cache_namespace AS n WHERE n.tenant = item.tenant AND n.namespace = item.namespace),
+        {first_generation}
+    ),
+    near.distance,
+    held.tenant, held.scope_key, held.embedder_fingerprint, held.key, held.expires_at, held.payload,
+    held.prompt, held.prompt_hash
+FROM item
+JOIN scope USING (tenant, scope_key)
+CROSS JOIN LATERAL (
+    SELECT array(
+        SELECT second_hash FROM semantic_block WHERE tenant = item.tenant AND first_hash = item.text_hash
+        UNION ALL
+        SELECT first_hash FROM semantic_block WHERE tenant = item.tenant AND second_hash = item.text_hash
+    ) AS hashes
+) AS blocked
+LEFT JOIN LATERAL ({exact} UNION ALL {indexed}) AS near ON true
+-- Only now, because sorting whole rows takes longer than comparing their vectors.
+LEFT JOIN llm_semantic_cache AS held ON held.id = near.id
+ORDER BY item.position, near.distance
+"""
+_BRANCH = """
+    (
+        SELECT held.id, held.embedding{cast} <=> item.embedding{cast} AS distance
+        FROM llm_semantic_cache AS held
+        WHERE {size}
+            AND held.tenant = item.tenant
+            AND held.scope_key = item.scope_key
+            AND held.embedder_fingerprint = %(fingerprint)s
+            AND held.dimensions = {dimensions}
+            AND held.expires_at > %(now)s
+            AND held.prompt_hash <> ALL (blocked.hashes)
+        ORDER BY held.embedding{cast} <=> item.embedding{cast}
+        LIMIT %(neighbours)s
+    )
+"""
+
+
+@cache
+def nearest(dimensions: int) -> str:
+    """Return the statement that finds the neighbours of questions; of each question it returns at least one row.
+
+    Args:
+        dimensions: Length of the vectors; written into the statement, because only so its own index is found.
+    """
+    exact = _BRANCH.format(cast="", size="scope.size <= %(exact_rows)s", dimensions=dimensions)
+    cast = f"::halfvec({dimensions})"
+    indexed = _BRANCH.format(cast=cast, size="scope.size > %(exact_rows)s", dimensions=dimensions)
+    return _SEARCH + _NEAREST.format(exact=exact, indexed=indexed, first_generation=FIRST_GENERATION)
+
+
+PUT = storing(
+    [llm_semantic_cache.c[name] for name in (*WRITTEN, "embedder_fingerprint", "embedding", "prompt", "prompt_hash")],
+    key=("tenant", "key", "embedder_fingerprint"),
+)
+
+
+def removing(tenant: str, key: bytes, fingerprint: str, payload: bytes) -> sa.Executable:
+    """Return the statement that deletes one value, unless it was replaced meanwhile."""
+    row = llm_semantic_cache.c
+    return sa.delete(llm_semantic_cache).where(
+        row.tenant == tenant, row.key == key, row.embedder_fingerprint == fingerprint, row.payload == payload
+    )
+
+
+# -- vectors of texts -------------------------------------------------------------------------------------------------
+
+# Use is noted once a day, so that reading a vector is no writing; rows that others note are left to them.
+VECTORS = """
+WITH noted AS (
+    UPDATE semantic_vector SET used_at = %(now)s
+    WHERE (tenant, embedder_fingerprint, text_hash) IN (
+        SELECT tenant, embedder_fingerprint, text_hash FROM semantic_vector
+        WHERE tenant = %(tenant)s
+            AND embedder_fingerprint = %(fingerprint)s
+            AND text_hash = ANY (%(texts)s::bytea[])
+            AND used_at < %(now)s::timestamptz - interval '1 day'
+        FOR UPDATE SKIP LOCKED
+    )
+)
+SELECT text_hash, halfvec_send(embedding) FROM semantic_vector
+WHERE tenant = %(tenant)s AND embedder_fingerprint = %(fingerprint)s AND text_hash = ANY (%(texts)s::bytea[])
+"""
+KEEP_VECTORS = """
+WITH kept AS (
+    INSERT INTO semantic_vector (tenant, embedder_fingerprint, text_hash, embedding, used_at)
+    SELECT %(tenant)s, %(fingerprint)s, text_hash, embedding, %(now)s
+    FROM unnest(%(texts)s::bytea[], %(vectors)s::halfvec[]) AS new (text_hash, embedding)
+    ORDER BY text_hash
+    ON CONFLICT DO NOTHING
+)
+SELECT set_config('synchronous_commit', 'off', true)
+"""

@@ -1,0 +1,112 @@
+"""Opens the stores that some settings ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from cognition.adapters.embedded import ensure_running
+from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.postgres.connection import check, connect
+from cognition.adapters.postgres.entries import PostgresEntries
+from cognition.adapters.postgres.leases import PostgresLeases
+from cognition.adapters.postgres.ledger import PostgresLedger
+from cognition.adapters.postgres.migrate import require_current, upgrade
+from cognition.adapters.postgres.pairs import PostgresPairs
+from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
+from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
+from cognition.adapters.redis import connect as connect_redis
+from cognition.errors import CognitionError
+from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
+from cognition.settings import Settings
+
+_IN_PROCESS = "memory://"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where an engine keeps things.
+
+    Attributes:
+        fast: L1.
+        durable: L2.
+        ledger: Rows of attempts and hits.
+        fast_leases: For single flight, beside L1.
+        durable_leases: For single flight while those do not answer.
+        semantic: L3.
+        pairs: Similar questions that met, and verdicts on them.
+        database: The pool of PostgreSQL connections, None when nothing is there.
+        redis: The Redis client, None when L1 is in the process.
+    """
+
+    fast: FastStore
+    durable: DurableStore
+    ledger: Ledger
+    fast_leases: LeaseStore
+    durable_leases: LeaseStore
+    semantic: SemanticStore
+    pairs: PairStore
+    database: Engine | None = None
+    redis: Redis | None = None
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self.database is not None:
+            self.database.dispose()
+        if self.redis is not None:
+            self.redis.close()
+
+    def forget(self) -> None:
+        """Leave open connections to the parent after a fork; those to PostgreSQL see to it themselves."""
+        if self.redis is not None:
+            forget_connections(self.redis)
+
+
+def database_of(settings: Settings) -> str:
+    """Return the database's URL, starting the embedded server when none is set."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return ensure_running(settings.home).database_url
+
+
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Return the stores that some settings ask for, PostgreSQL connected; Redis may be away, and L1 empty for a while.
+
+    Args:
+        settings: Where the stores are; embedded servers are started where a URL is not set.
+        clock: Returns the present time.
+
+    Raises:
+        ConfigurationError: A store cannot be used as configured; the sentence says what to change.
+        CacheUnavailable: PostgreSQL does not answer.
+    """
+    database = connect(database_of(settings))
+    try:
+        check(database)
+        if settings.database_url is None:
+            upgrade(database)
+        else:
+            require_current(database)
+        redis = _redis_of(settings)
+    except CognitionError:
+        database.dispose()
+        raise
+    return Stores(
+        fast=MemoryEntries(clock) if redis is None else RedisEntries(redis, clock),
+        durable=PostgresEntries(database, clock),
+        ledger=PostgresLedger(database),
+        fast_leases=MemoryLeases(clock) if redis is None else RedisLeases(redis),
+        durable_leases=PostgresLeases(database),
+        semantic=PostgresSemanticEntries(database, clock),
+        pairs=PostgresPairs(database),
+        database=database,
+        redis=redis,
+    )
+
+
+def _redis_of(settings: Settings) -> Redis | None:
+    """Return the client of L1's server, or None when L1 is in the process."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ensure_running(settings.home).redis_url
+    return None if url is None or url.startswith(_IN_PROCESS) else connect_redis(url)
