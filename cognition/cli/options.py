@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, getdoc
 from typing import Any, TypeVar, get_type_hints
 
 T = TypeVar("T")
@@ -32,5 +32,6 @@ def command_of(options: type[T], run: Callable[[T], None]) -> Callable[..., None
         for one in fields(options)  # pyright: ignore[reportArgumentType]  a dataclass, which a bound cannot say
     ]
     command.__signature__ = Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]  inspect reads it
-    command.__doc__ = run.__doc__
+    # typer keeps the line breaks of later paragraphs, which are those of the source.
+    command.__doc__ = "\n\n".join(" ".join(part.split()) for part in (getdoc(run) or "").split("\n\n"))
     return command

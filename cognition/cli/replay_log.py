@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def read_log(path: Path, limit: int) -> Log:
                 except _Unreadable as error:
                     raise ConfigurationError(f"Line {line} of {path} {error}.") from None
             log.cut = next(rows, None) is not None
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ConfigurationError(f"{path} cannot be read ({reason}).") from error
     if not (log.calls or log.pairs):
@@ -179,7 +180,7 @@ def _asked_of(messages: list[dict[str, Any]]) -> tuple[str, str, str | None]:
         raise _Unreadable("has no text of a user in its messages")
     # Images and tools' answers are part of the question as well.
     rest = [messages[:last], [part for part in parts if _text_of(part) is None], messages[last + 1 :]]
-    return text, json.dumps(rest, sort_keys=True, default=str), answer
+    return _printable(text), json.dumps(rest, sort_keys=True, default=str), answer
 
 
 def _text_of(part: Any) -> str | None:
@@ -191,7 +192,12 @@ def _text(row: Row, name: str) -> str:
     value = row[name]
     if not isinstance(value, str) or not value.strip():
         raise _Unreadable(f"has no text in {name}")
-    return value
+    return _printable(value)
+
+
+def _printable(text: str) -> str:
+    """Return a text without half characters (lone surrogates), which JSON can hold and no terminal takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _number(row: Row, name: str) -> float:

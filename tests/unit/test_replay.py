@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -183,6 +184,26 @@ def test_the_shipped_method_is_what_the_layer_decides() -> None:
         choice = opinions.choose(Rule("shipped", step / 100), "how do I boil the egg", candidates)
         assert choice is not None
         assert (chosen.candidate if chosen else None) == (None if choice.refusal else choice.candidate)
+
+
+def test_a_replay_is_what_a_cache_does() -> None:
+    """Asked one by one, with every earlier question compared and `decide` deciding, the same questions are answered."""
+    draw = random.Random(3)  # noqa: S311  a simulation
+    words = ["rice", "fish", "soup", "bread", "oven", "pan", "quickly", "slowly", "today", "well"]
+    texts = [f"how do I cook {' and '.join(draw.sample(words, draw.randint(3, 5)))}" for _ in range(150)]
+    vectors = dict(zip(texts, MemoryEmbedder().embed(texts), strict=True))
+    report = replay(asked(*texts), 0.3, 0.6, 0.9)
+
+    for outcome in outcomes(report, "shipped"):
+        kept, hits = list[str](), 0
+        for text in dict.fromkeys(texts):
+            near = sorted(kept, key=lambda other: -float(vectors[other] @ vectors[text]))[: POLICY.candidates]
+            candidates = [Candidate(other, float(vectors[other] @ vectors[text])) for other in near]
+            answered = decide(text, candidates, Limits(outcome.threshold, POLICY.floor)).chosen is not None
+            hits += answered
+            kept += [] if answered else [text]
+        assert hits == outcome.hits
+    assert outcomes(report, "shipped")[0].hits > outcomes(report, "shipped")[-1].hits
 
 
 def test_a_verifier_decides_about_the_grey_band_alone() -> None:

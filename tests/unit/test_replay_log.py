@@ -143,6 +143,12 @@ def test_a_line_may_be_a_pair(tmp_path: Path) -> None:
     ]
 
 
+def test_half_characters_become_question_marks(tmp_path: Path) -> None:
+    """They could not be printed."""
+    assert "Why?" == call(tmp_path, prompt="Why\ud83d").text
+    assert "Why?" == call(tmp_path, messages=[{"role": "user", "content": "Why\ud83d"}]).text
+
+
 def test_a_limit_cuts(tmp_path: Path) -> None:
     """And the log knows whether it did."""
     lines = [{"prompt": str(number)} for number in range(3)]
@@ -187,11 +193,12 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path: Path, lines: list
 
 
 def test_a_file_that_is_none_is_said_too(tmp_path: Path) -> None:
-    """Missing, a folder, not compressed, not text, cut in the middle."""
+    """Missing, a folder, not compressed, not text, cut in the middle, damaged."""
     (tmp_path / "plain.gz").write_text("plain")
     (tmp_path / "latin").write_bytes(b'{"prompt": "\xe9"}\n')
     whole = gzip.compress(json.dumps({"prompt": "a" * 99}).encode())
     (tmp_path / "cut.gz").write_bytes(whole[:-12])
-    for name in ("missing", "", "plain.gz", "latin", "cut.gz"):
+    (tmp_path / "broken.gz").write_bytes(whole[:12] + b"\xff" + whole[13:])
+    for name in ("missing", "", "plain.gz", "latin", "cut.gz", "broken.gz"):
         with pytest.raises(ConfigurationError, match=r"cannot be read \(.*\)\.$"):
             read_log(tmp_path / name, 100)
