@@ -198,7 +198,7 @@ def test_a_file_that_is_none_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b'{"prompt": "\xe9"}\n')
     whole = gzip.compress(json.dumps({"prompt": "a" * 99}).encode())
     (tmp_path / "cut.gz").write_bytes(whole[:-12])
-    (tmp_path / "broken.gz").write_bytes(whole[:12] + b"\xff" + whole[13:])
+    (tmp_path / "broken.gz").write_bytes(whole[:10] + b"\xff" + whole[11:])
     for name in ("missing", "", "plain.gz", "latin", "cut.gz", "broken.gz"):
         with pytest.raises(ConfigurationError, match=r"cannot be read \(.*\)\.$"):
             read_log(tmp_path / name, 100)
