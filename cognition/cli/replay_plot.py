@@ -78,7 +78,7 @@ def draw(report: Report, title: str, path: Path) -> None:
         axes.set_ylabel("Hit rate: share of all calls that a similar question answers")
         axes.legend(frameon=False, loc="best", fontsize=9)
     axes.yaxis.set_major_formatter(_percent)
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)  # a file may be called $a$.jsonl
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -41,7 +41,7 @@ def report(*, labelled: bool) -> Report:
 @pytest.mark.parametrize("labelled", [True, False])
 def test_it_is_a_png_of_a_size_to_look_at(tmp_path: Path, labelled: bool) -> None:  # noqa: FBT001  a parameter of the test
     """With and without labels; nothing else is left in the folder."""
-    draw(report(labelled=labelled), "A title", tmp_path / "out.png")
+    draw(report(labelled=labelled), r"$\a$.jsonl", tmp_path / "out.png")
 
     content = (tmp_path / "out.png").read_bytes()
     assert b"\x89PNG\r\n\x1a\n" == content[:8]
