@@ -1,4 +1,4 @@
-"""Whether L2 stays as fast when it grows, and what it takes on disk.
+"""Whether L2 stays as fast when it grows, and what it takes on disk and in the memory of this process.
 
 Run `python -m benchmarks.l2_scaling` (a few minutes; `--rows 100000` for less, `--json` for machines). Entries to look
 up are stored by the adapter and spread over the whole table; the rest of the table is copies that PostgreSQL makes
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class Figures:
     raw_select_us: float
     table_mb_per_100k: float
     indexes_mb_per_100k: float
+    process_growth_mb: float
 
 
 def main() -> None:
@@ -100,7 +102,10 @@ def measure(url: str, sizes: list[int]) -> Iterator[Figures]:
     raw = psycopg2.connect(sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
     raw.autocommit = True
     samples: list[Address] = []
-    held = 0
+    # What the process takes for its first entries it takes for any number of them.
+    held = grow(engine, store, samples, 0, SAMPLES_A_SLICE)
+    look_ups(store, raw, samples)
+    at_first = resident_bytes()
     for size in sizes:
         for part in range(1, SLICES + 1):
             held = grow(engine, store, samples, held, held + (size - held) * part // SLICES)
@@ -118,9 +123,17 @@ def measure(url: str, sizes: list[int]) -> Iterator[Figures]:
             raw_select_us=median(selects),
             table_mb_per_100k=table / held / 10,
             indexes_mb_per_100k=indexes / held / 10,
+            # The addresses of the samples are among it.
+            process_growth_mb=(resident_bytes() - at_first) / 1e6,
         )
     raw.close()
     engine.dispose()
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process holds; 0 where the system does not say."""
+    statistics = Path("/proc/self/statm")
+    return int(statistics.read_text(encoding="ascii").split()[1]) * resource.getpagesize() if statistics.exists() else 0
 
 
 def grow(engine: sa.Engine, store: PostgresEntries, samples: list[Address], held: int, size: int) -> int:
@@ -166,10 +179,14 @@ def seconds(call: Callable[[Address], None], address: Address) -> float:
 def show(figures: Figures, *, header: bool) -> None:
     """Print one line."""
     if header:
-        print("     rows |  hit, median |  hit, 95 % |  raw SELECT |  table, 100k rows |  indexes, 100k rows")
+        print(
+            "     rows |  hit, median |  hit, 95 % |  raw SELECT |  table, 100k rows |  indexes, 100k rows"
+            " |  this process grew by"
+        )
     print(
         f"{figures.rows:9,} | {figures.hit_us:9.0f} µs | {figures.hit_p95_us:7.0f} µs | {figures.raw_select_us:8.0f} µs"
-        f" | {figures.table_mb_per_100k:14.0f} MB | {figures.indexes_mb_per_100k:16.0f} MB",
+        f" | {figures.table_mb_per_100k:14.0f} MB | {figures.indexes_mb_per_100k:16.0f} MB"
+        f" | {figures.process_growth_mb:17.1f} MB",
         flush=True,
     )
 

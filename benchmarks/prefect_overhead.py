@@ -140,10 +140,9 @@ def _prefect() -> Generator[None]:
     }
     with temporary_settings(quiet), prefect_test_harness(server_startup_timeout=180):
         # By hand, because Prefect reads the settings of its logs before this program can change them.
-        for logger in (logging.getLogger(name) for name in ("prefect", "prefect.flow_runs", "prefect.task_runs")):
-            for handler in logger.handlers:
-                if isinstance(handler, PrefectConsoleHandler):
-                    handler.setLevel(logging.ERROR)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(logging.ERROR)
         yield
 
 

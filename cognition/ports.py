@@ -63,6 +63,13 @@ class EntryStore(Protocol):
 class FastStore(EntryStore, Protocol):
     """L1: may lose anything at any time."""
 
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]]) -> bool:
+        """Keep copies of entries like `put`; return whether it knew how old they may be.
+
+        It did not when a namespace's generation was unknown until the copies brought theirs.
+        """
+        ...
+
     def forget(self, tenant: str, generations: Mapping[str, int], addresses: Sequence[Address]) -> int:
         """Make entries of older generations unreachable and drop some addresses; return how many of those were held.
 

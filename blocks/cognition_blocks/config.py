@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cognition import CachePolicy, Credentials, ResiliencePolicy
+from cognition import CachePolicy, Credentials, ResiliencePolicy, SemanticPolicy
 from cognition.domain.cache_policy import policy_of
 from cognition.domain.completion import OutputT
 from cognition.runtime import CallOptions
@@ -22,6 +22,7 @@ class LLMConfig:
         instructions: The system prompt, or None.
         settings: pydantic-ai model settings.
         cache: How to use the cache.
+        semantic: When similar prompts may share an answer.
         resilience: How hard to try.
         credentials: How to reach the provider.
     """
@@ -31,6 +32,7 @@ class LLMConfig:
     instructions: str | None
     settings: Mapping[str, Any]
     cache: CachePolicy
+    semantic: SemanticPolicy
     resilience: ResiliencePolicy
     credentials: Credentials
 
@@ -40,6 +42,7 @@ class LLMConfig:
             "model": self.model,
             "namespace": self.namespace,
             "instructions": self.instructions,
+            "semantic": self.semantic,
             "resilience": self.resilience,
             "credentials": self.credentials,
         }

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator
 from typing_extensions import Unpack
 
-from cognition import CachePolicy, Cognition, Completion, Credentials, ResiliencePolicy, Settings
+from cognition import Cognition, Completion, Credentials, SemanticPolicy, Settings
 from cognition.domain.completion import CompletionRequest, OutputT, Prompt
 from cognition.domain.entry import Layer
+from cognition.domain.explanation import Explanation
 from cognition.domain.ledger import LayerStats
 from cognition.model import CompletionModel
 from cognition.runtime import CallOptions, engine_for
+from cognition.services.cache_control import BadHit
 from cognition_blocks.booking import booked
 from cognition_blocks.config import LLMConfig
 from cognition_blocks.llm_reference import SLUG
 from cognition_blocks.pages import DOCUMENTATION, LOGO
+from cognition_blocks.policies import cache_policy, credentials_of, resilience_policy, semantic_policy
 from cognition_blocks.store import CognitionStore, environment_settings
 from cognition_blocks.strict_block import StrictBlock
 from cognition_blocks.task import LLMTaskDecorator, task_decorator
@@ -120,6 +121,32 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         description="Where answers and costs are kept; empty takes the worker's COGNITION_ variables.",
     )
 
+    semantic: Literal["on", "shadow", "off"] | None = Field(
+        default=None,
+        title="Similar prompts",
+        description="May they share an answer: on, off, or shadow, which only measures; empty takes the worker's.",
+    )
+    semantic_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        title="Threshold for similar prompts",
+        description="The lowest score, an estimated probability that the answer fits; empty means 0.92.",
+    )
+    semantic_max_error: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        title="Tolerated error of similar prompts",
+        description="Share of wrong answers above which the threshold rises by itself; empty means 0.02.",
+    )
+    l3_ttl_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        title="Life in the semantic layer (seconds)",
+        description="How long an answer lives in L3; empty takes the worker's setting, by default 86400.",
+    )
+
     @field_validator("store", mode="before")
     @classmethod
     def load_store(cls, value: object) -> object:
@@ -144,10 +171,14 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
             namespace=self.namespace,
             instructions=self.instructions,
             settings=self.more_settings | _given(temperature=self.temperature, max_tokens=self.max_tokens),
-            cache=_cache_policy(defaults.cache, self.l1_ttl_seconds, self.l2_ttl_seconds),
-            resilience=_resilience_policy(defaults.resilience, self.attempts, self.attempt_timeout_seconds),
-            credentials=_credentials(self.api_key, self.base_url),
+            cache=cache_policy(defaults.cache, self.l1_ttl_seconds, self.l2_ttl_seconds, self.l3_ttl_seconds),
+            semantic=self._semantic(defaults.semantic),
+            resilience=resilience_policy(defaults.resilience, self.attempts, self.attempt_timeout_seconds),
+            credentials=credentials_of(self.api_key, self.base_url),
         )
+
+    def _semantic(self, default: SemanticPolicy) -> SemanticPolicy:
+        return semantic_policy(default, self.semantic, self.semantic_threshold, self.semantic_max_error)
 
     @property
     def engine(self) -> Cognition:
@@ -206,6 +237,8 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         tag: str | None = None,
         older_than: timedelta | None = None,
         request: CompletionRequest | None = None,
+        similar_to: str | CompletionRequest | None = None,
+        above: float = 0.92,
     ) -> dict[Layer, int]:
         """Declare cached answers of this namespace wrong: all, or those for which every condition given holds.
 
@@ -213,12 +246,28 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
             tag: Answers that carry a tag, such as `project:atlas`.
             older_than: Answers of at least this age.
             request: The answer to one request, see `request`.
+            similar_to: Answers to questions like this one.
+            above: The lowest cosine similarity that counts as like it.
 
         Returns:
             How many entries each layer dropped.
         """
-        cache = self.engine.cache
-        return cache.invalidate(namespace=self.namespace, tag=tag, older_than=older_than, request=request)
+        return self.engine.cache.invalidate(
+            namespace=self.namespace,
+            tag=tag,
+            older_than=older_than,
+            request=request,
+            similar_to=similar_to,
+            above=above,
+        )
+
+    def explain(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> Explanation:
+        """Say which layer would answer a prompt now and why; nothing is asked, counted or changed."""
+        return self.engine.cache.explain(prompt, **self.to_config().completing(options))
+
+    def report_bad_hit(self, request_id: str) -> BadHit:
+        """Declare the answer of one call wrong; see `cognition.services.cache_control.CacheControl.report_bad_hit`."""
+        return self.engine.cache.report_bad_hit(request_id)
 
     def stats(self, window: timedelta = timedelta(hours=24)) -> list[LayerStats]:
         """Return how each layer of the store served during the last hours, all namespaces together."""
@@ -234,27 +283,5 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         return task_decorator(self)
 
 
-# Made once for each combination of fields: it is asked for by every call, and checking values takes longer than finding
-# the ones that were checked.
-@lru_cache(maxsize=64)
-def _cache_policy(default: CachePolicy, l1_ttl: float | None, l2_ttl: float | None) -> CachePolicy:
-    return replace(default, **_durations(l1_ttl=l1_ttl, l2_ttl=l2_ttl))
-
-
-@lru_cache(maxsize=64)
-def _resilience_policy(default: ResiliencePolicy, attempts: int | None, timeout: float | None) -> ResiliencePolicy:
-    return replace(default, **_given(attempts=attempts), **_durations(attempt_timeout=timeout))
-
-
-@lru_cache(maxsize=64)
-def _credentials(api_key: SecretStr | None, base_url: str | None) -> Credentials:
-    key = api_key.get_secret_value() if api_key else None
-    return Credentials(api_key=key or None, base_url=base_url or None)
-
-
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _durations(**seconds: float | None) -> dict[str, Any]:
-    return {name: timedelta(seconds=value) for name, value in _given(**seconds).items()}

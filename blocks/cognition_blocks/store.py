@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, HttpUrl, SecretStr
 
@@ -48,15 +48,35 @@ print(llm.complete("What is a circuit breaker?").text)
         description="Whose answers and costs these are; tenants never see each other's.",
     )
 
+    embedder: str | None = Field(
+        default=None,
+        title="Embedder",
+        description="Lets similar prompts share answers: local:all-minilm-l6-v2, or provider:model; empty takes the"
+        " worker's COGNITION_EMBEDDER.",
+    )
+    verifier: str | None = Field(
+        default=None,
+        title="Verifier",
+        description="Decides about prompts that are neither near nor far; empty takes COGNITION_VERIFIER.",
+    )
+
     def to_settings(self) -> Settings:
         """Return what an engine on this store is opened with; everything else comes from the environment."""
-        return settings_of(self.database_url, self.redis_url, self.tenant)
+        return settings_of(self.database_url, self.redis_url, self.tenant, self.embedder, self.verifier)
 
 
 @lru_cache(maxsize=32)
-def settings_of(database_url: SecretStr | None, redis_url: SecretStr | None, tenant: str) -> Settings:
+def settings_of(
+    database_url: SecretStr | None,
+    redis_url: SecretStr | None,
+    tenant: str,
+    embedder: str | None = None,
+    verifier: str | None = None,
+) -> Settings:
     """Return the settings for one store, made once: reading the environment takes longer than a cached answer."""
-    return Settings(database_url=database_url, redis_url=redis_url, tenant=tenant)
+    models: dict[str, Any] = {"embedder": embedder, "verifier": verifier}
+    models = {name: value for name, value in models.items() if value}
+    return Settings(database_url=database_url, redis_url=redis_url, tenant=tenant, **models)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ import hashlib
 import struct
 import threading
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -26,6 +27,7 @@ from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from cognition.domain.deferred import Later
 from cognition.domain.entry import CacheEntry
 from cognition.errors import EntryCorrupted
 
@@ -105,9 +107,9 @@ def decode(data: bytes, key: str) -> CacheEntry:
         if form & ~(_COMPRESSED | _LEAN) != _VERSION or zlib.crc32(data[_SEAL.size :], form) != checksum:
             raise EntryCorrupted("A stored value is damaged or of another version; it counts as a miss.")
         held_key, generation, _, expires, writer = _HEAD.unpack_from(data, _SEAL.size)
-        later = partial(_answer, data)
+        later: Later = partial(_answer, data)
         if writer != _WRITER or not form & _LEAN:
-            later = partial(dict[str, Any], later())  # known now
+            later = partial(_same, later())
         expires_at = _moment(expires)
     except _UNREADABLE:
         # Without the cause: the text of a pydantic error quotes the answer, which may be confidential.
@@ -142,6 +144,10 @@ def _answer(value: bytes) -> dict[str, Any]:
     answer = _read_lean(body) if form & _LEAN else _ANSWER.validate_json(body)
     fields: dict[str, Any] = dict(zip(_FIELDS, answer, strict=True))
     return fields | {"created_at": _moment(created)}
+
+
+def _same(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    return answer
 
 
 def _moment(microseconds: int) -> datetime:

@@ -16,7 +16,7 @@ from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
 from cognition.services.explaining import OFF
 from cognition.settings import Settings, unknown_variables
-from cognition.wiring import open_stores, try_embedder
+from cognition.wiring import embedder_alone, open_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def _semantic_layer() -> Finding:
         name = Settings().embedder
         if name is None:
             return Finding("semantic layer", ok=True, detail=OFF)
-        try_embedder(name)
+        with embedder_alone(name) as embedder:
+            embedder.embed(["ping"])
     except CognitionError as error:
         return Finding("semantic layer", ok=False, detail=str(error))
     return Finding("semantic layer", ok=True, detail=f"{name} answered after {time.perf_counter() - started:.2f} s")

@@ -36,7 +36,7 @@ class SemanticPolicy:
 
     mode: SemanticMode = "on"
     threshold: float = 0.92
-    thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
+    thresholds: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     floor: float = 0.8
     max_error: float | None = 0.02
     confidence: float = 0.95

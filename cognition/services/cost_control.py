@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from pydantic_ai.usage import RequestUsage
 
@@ -15,19 +16,6 @@ from cognition.domain.ledger import LedgerRow, Status
 from cognition.domain.pricing import Cost
 from cognition.ports import Clock, Prices
 from cognition.services.ledger_buffer import LedgerBuffer
-
-# What a provider may charge for.
-_PRICED = (
-    "input_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "output_tokens",
-    "input_audio_tokens",
-    "cache_audio_read_tokens",
-    "output_audio_tokens",
-    "audio_seconds",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,18 +55,19 @@ class CostControl:
         self._prices = prices
         self._buffer = buffer
         self._clock = clock
-        # Hits ask for the price of the same few token counts over and over; prices change with the time of day at most.
-        self._saving = lru_cache(maxsize=4096)(self._usd)
+        # Hits ask for the price of the same few calls over and over; prices change with the time of day at most.
+        self._priced = lru_cache(maxsize=4096)(self._price)
 
     def cost_of(self, model: str, usage: RequestUsage) -> Cost | None:
         """Return what a call costs now, or None when the price is unknown."""
-        return self._prices.cost_of(model, usage, self._clock())
+        # All that was counted, whatever new kinds of tokens a release of pydantic-ai knows.
+        counts = tuple((kind, count) for kind, count in vars(usage).items() if count and kind != "details")
+        return self._priced(model, counts, self._clock().replace(second=0, microsecond=0))
 
     def saving_of(self, entry: CacheEntry) -> Decimal | None:
         """Return what the call behind a cached answer would cost now, or None when its price is unknown."""
-        usage, now = entry.response.usage, self._clock()
-        counts = tuple((kind, count) for kind in _PRICED if (count := getattr(usage, kind)))
-        return self._saving(entry.model, counts, now.replace(second=0, microsecond=0))
+        cost = self.cost_of(entry.model, entry.response.usage)
+        return cost.usd if cost else None
 
     def book(self, call: Call, address: Address, attempt: Attempt) -> None:
         """Book one attempt: at once when it cost money, with the next batch when it was free."""
@@ -103,6 +92,5 @@ class CostControl:
         else:
             self._buffer.note([row])
 
-    def _usd(self, model: str, counts: tuple[tuple[str, int], ...], at: datetime) -> Decimal | None:
-        cost = self._prices.cost_of(model, RequestUsage(**dict(counts)), at)
-        return cost.usd if cost else None
+    def _price(self, model: str, counts: tuple[tuple[str, Any], ...], at: datetime) -> Cost | None:
+        return self._prices.cost_of(model, RequestUsage(**dict(counts)), at)

@@ -80,9 +80,12 @@ class LayeredCache:
 
     def copy(self, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy) -> None:
         """Copy semantic hits to the exact layers, under the questions that were asked; they live no longer there."""
-        if items and self._put(self._durable, items, policy, copy=True) == len(items):
+        if not items:
+            return
+        put = partial(self._durable.store.put, self._dated(Layer.L2, items, policy))
+        if self._durable.breaker.call(put, None) == len(items):
             # What L2 refuses, because it was invalidated meanwhile, L1 must not keep either.
-            self._put(self._fast, items, policy, copy=True)
+            self._copy_up(items, policy)
 
     def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
         """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
@@ -98,7 +101,7 @@ class LayeredCache:
             return False
         kept_anywhere = False
         for guarded in (self._durable, self._fast):
-            kept = self._put(guarded, [(address, entry)], policy)
+            kept = self._put(guarded, (address, entry), policy)
             if kept:
                 self._emit(Stored(address, entry.requested_model, guarded.store.layer))
                 kept_anywhere = True
@@ -167,25 +170,44 @@ class LayeredCache:
             if isinstance(answer, Hit) and answer.layer is Layer.L2
         ]
         if items:
-            self._put(self._fast, items, policy, copy=True)
+            self._copy_up(items, policy)
+
+    def _copy_up(self, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy) -> None:
+        copy = partial(self._fast.store.copy, self._dated(Layer.L1, items, policy))
+        known = self._fast.breaker.call(copy, default=True)
+        if not known:
+            self._check_copies(items)
+
+    def _check_copies(self, items: Sequence[tuple[Address, CacheEntry]]) -> None:
+        """Hide copies of entries that were invalidated after they were read, all of one namespace.
+
+        L1 refuses those by itself unless it has lost the namespace's generation, for which L2 is asked here.
+        """
+        address = items[0][0]
+        found = self._durable.breaker.call(partial(self._durable.store.get, address), None)
+        if found is not None and (found.generation or 0) > max(entry.generation for _, entry in items):
+            generations = {address.namespace: found.generation or 0}
+            self._fast.breaker.call(partial(self._fast.store.forget, address.tenant, generations, ()), 0)
 
     def _put(
         self,
         guarded: Guarded[FastStore] | Guarded[DurableStore],
-        items: Sequence[tuple[Address, CacheEntry]],
+        item: tuple[Address, CacheEntry],
         policy: CachePolicy,
-        *,
-        copy: bool = False,
     ) -> int | None:
         """Return how many entries the store kept, or None when it is down."""
-        layer, now = guarded.store.layer, self._clock()
+        (address, entry), end = item, self._end(guarded.store.layer, policy)
+        return guarded.breaker.call(partial(guarded.store.put, [(address, entry.lasting_until(end))]), None)
+
+    def _dated(
+        self, layer: Layer, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy
+    ) -> list[tuple[Address, CacheEntry]]:
+        """Return copies for a layer, each with an end of its own, no later than that of its original."""
+        return [(address, entry.expiring_at(self._end(layer, policy))) for address, entry in items]
+
+    def _end(self, layer: Layer, policy: CachePolicy) -> datetime:
         # Jitter needs no secrecy, only spread.
-        ends = [now + policy.life(layer, random.random()) for _ in items]  # noqa: S311
-        dated = [
-            (address, entry.expiring_at(end) if copy else entry.lasting_until(end))
-            for (address, entry), end in zip(items, ends, strict=True)
-        ]
-        return guarded.breaker.call(partial(guarded.store.put, dated), None)
+        return self._clock() + policy.life(layer, random.random())  # noqa: S311
 
 
 def _answer(layer: Layer, found: Found, before: Hit | Miss, now: datetime) -> Hit | Miss:

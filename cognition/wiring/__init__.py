@@ -4,7 +4,7 @@ Nothing else constructs an adapter.
 """
 
 from cognition.wiring.machinery import Machinery, Models, assemble, build
-from cognition.wiring.semantic import try_embedder
+from cognition.wiring.models import embedder_alone
 from cognition.wiring.stores import Stores, database_of, open_stores
 
-__all__ = ["Machinery", "Models", "Stores", "assemble", "build", "database_of", "open_stores", "try_embedder"]
+__all__ = ["Machinery", "Models", "Stores", "assemble", "build", "database_of", "embedder_alone", "open_stores"]

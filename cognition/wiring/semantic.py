@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from cognition.adapters.embedders import open_embedder
 from cognition.events import Emit
-from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, Embedder
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.embeddings import Embeddings
@@ -44,23 +40,3 @@ def semantic_layer(
 def _try(embedder: Embedder) -> None:
     """Return when an embedder answers."""
     embedder.embed(["ping"])
-
-
-def try_embedder(name: str | None) -> None:
-    """Open an embedder, let it embed a word and close it, to find out whether it works.
-
-    Args:
-        name: As `Settings.embedder`; None tries nothing.
-
-    Raises:
-        ConfigurationError: It cannot be used as configured; the sentence says what to change.
-        CacheUnavailable: It did not answer.
-    """
-    loop = OwnerLoop(workers=1)
-    try:
-        embedder = open_embedder(name, loop.call)
-        if embedder is not None:
-            with closing(embedder):
-                _try(embedder)
-    finally:
-        loop.close(asyncio.sleep(0))

@@ -31,7 +31,7 @@ Count = Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1
 
 
 def demo(model: Model = None, source: Source = None, count: Count = 8, json_output: AsJson = False) -> None:
-    """Summarise and classify real texts in a Prefect flow, three times, and print what was cached, paid and saved."""
+    """Summarise and classify real texts in a Prefect flow, four times, and print what was cached, paid and saved."""
     for name, value in _PREFECT.items():
         os.environ.setdefault(name, value)
     from cognition_flows.demo import print_demo, run_demo  # noqa: PLC0415  see the module docstring

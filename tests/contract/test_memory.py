@@ -20,6 +20,8 @@ from cognition.testing.contracts import (
     FastStoreContract,
     LeaseStoreContract,
     LedgerContract,
+    PairStoreContract,
+    SemanticInvalidationContract,
     SemanticStoreContract,
     semantic,
 )
@@ -82,7 +84,7 @@ class TestLedger(LedgerContract):
         return MemoryLedger()
 
 
-class TestSemanticEntries(SemanticStoreContract):
+class TestSemanticEntries(SemanticStoreContract, SemanticInvalidationContract):
     """L3 in memory."""
 
     @pytest.fixture
@@ -104,3 +106,12 @@ class TestSemanticEntries(SemanticStoreContract):
     def plant(self, store: MemorySemanticEntries) -> semantic.Plant:
         """Return how to put any bytes into it."""
         return store.plant
+
+
+class TestPairs(PairStoreContract):
+    """Pairs in memory."""
+
+    @pytest.fixture
+    def pairs(self) -> MemoryPairs:
+        """Return a store without pairs."""
+        return MemoryPairs()

@@ -153,6 +153,20 @@ def test_fields_become_what_the_engine_is_told() -> None:
     assert Credentials(api_key="key", base_url="http://localhost/v1") == config.credentials
 
 
+def test_a_field_that_is_changed_later_counts() -> None:
+    """What was worked out for earlier calls is not said again."""
+    block = CachedLLM(model_name="test:a", api_key=SecretStr("old"), l1_ttl_seconds=60, store=CognitionStore())
+    block.to_config()
+
+    block.api_key, block.l1_ttl_seconds, block.attempts = SecretStr("new"), 7, 9
+    block.more_settings["seed"] = 1
+    config = block.to_config()
+
+    assert ("new", 9) == (config.credentials.api_key, config.resilience.attempts)
+    assert timedelta(seconds=7) == config.cache.l1_ttl
+    assert {"seed": 1} == config.settings
+
+
 def test_what_a_call_says_wins_over_the_block() -> None:
     """Single values replace the block's; settings are merged; a cache mode keeps the block's lives."""
     config = CachedLLM(

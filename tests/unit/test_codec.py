@@ -226,10 +226,9 @@ def test_threads_do_not_share_coders() -> None:
 
 def stored(body: bytes, form: int = WHOLE) -> bytes:
     """Return a body under a right head, by a writer that is not this version."""
-    microseconds = [
-        (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for moment in (CREATED, EXPIRES)
-    ]
-    sealed = pack(">32sQqq4s", ADDRESS.key, 3, *microseconds, b"else") + body
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    times = [(moment - epoch) // timedelta(microseconds=1) for moment in (CREATED, EXPIRES)]
+    sealed = pack(">32sQqq4s", ADDRESS.key, 3, *times, b"else") + body
     return pack(">BI", form, zlib.crc32(sealed, form)) + sealed
 
 

@@ -140,6 +140,23 @@ def test_a_stale_copy_in_l1_gives_way_to_l2(layers: Layers) -> None:
     assert layers.entry().response.text == "new"
 
 
+def test_a_copy_of_what_was_invalidated_meanwhile_is_hidden(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when L1 lost the new generation between the invalidation and the copy, and takes the old one for news."""
+    layers.store()
+    layers.fast.clear()
+    copy = layers.fast.copy
+
+    def copy_late(items: Sequence[tuple[Address, CacheEntry]]) -> bool:
+        layers.cache.invalidate(Selection(tenant="acme", namespace="support"))
+        layers.fast.clear()
+        return copy(items)
+
+    monkeypatch.setattr(layers.fast, "copy", copy_late)
+    assert layer_of(layers.look_up()[0]) is Layer.L2
+    monkeypatch.undo()
+    assert layers.look_up() == [Miss(2)]
+
+
 def test_an_answer_asked_before_an_invalidation_is_refused(layers: Layers) -> None:
     """L2 refuses it, and then L1 must not keep it either, even if it has forgotten the generation."""
     layers.cache.invalidate(Selection(tenant="acme", namespace="support"))

@@ -26,6 +26,13 @@ class MemoryEntries(Shelf):
         self._clock = clock
         self._max_entries = max_entries
 
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]]) -> bool:
+        """Keep copies of entries like `put`; return whether the generations of their namespaces were known."""
+        with self.lock:
+            known = all(namespace_of(address) in self._generations for address, _ in items)
+            self.put(items)
+            return known
+
     def forget(self, tenant: str, generations: Mapping[str, int], addresses: Sequence[Address]) -> int:
         """Make entries of older generations unreachable and drop some addresses; return how many of those were held."""
         with self.lock:

@@ -12,9 +12,11 @@ from cognition.adapters.codec import encode
 from cognition.adapters.memory.durable import MemoryDurableEntries
 from cognition.adapters.memory.pairs import MemoryPairs
 from cognition.adapters.memory.shelf import is_selected, namespace_of, readable
-from cognition.domain.entry import Address, CacheEntry, Selection
+from cognition.domain.entry import Address, CacheEntry, Near, Selection
 from cognition.domain.semantic import Neighbour, Question, Vector
 from cognition.ports import Clock, Nearby
+
+_ROUNDING = 1e-6  # of a similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,12 @@ class MemorySemanticEntries:
 
     def drop(self, selection: Selection) -> list[bytes]:
         """Remove the selected entries and return the exact keys of their questions."""
-        near = selection.similar
         with self._lock:
             gone = [
-                place
-                for place, row in self._rows.items()
-                if is_selected(row.question.address, row.value, selection)
-                and (near is None or (place[0] == near.fingerprint and _cosine(near.vector, row) >= near.above))
+                (fingerprint, address)
+                for (fingerprint, address), row in self._rows.items()
+                if is_selected(address, row.value, selection)
+                and (selection.similar is None or _is_near(selection.similar, fingerprint, row))
             ]
             return [self._rows.pop(place).question.address.key for place in gone]
 
@@ -142,6 +143,10 @@ class MemorySemanticEntries:
             return False
         self._rows[fingerprint, question.address] = _Row(question, encode(entry))
         return True
+
+
+def _is_near(near: Near, fingerprint: str, row: _Row) -> bool:
+    return fingerprint == near.fingerprint and _cosine(near.vector, row) >= near.above - _ROUNDING
 
 
 def _cosine(vector: Sequence[float] | Vector, row: _Row) -> float:

@@ -1,16 +1,17 @@
-"""Many rows in one statement of fixed text: they travel as one JSON text, which is parsed in half the time of arrays."""
+"""Many rows in one statement of fixed text: they travel as one JSON text, which is read faster than arrays."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
@@ -34,6 +35,11 @@ def bind(rows: Iterable[Row]) -> str:
         # Thousands of rows are made by a thread beside those that answer calls: it lets them go first.
         time.sleep(0)
     return f"[{','.join(texts)}]"
+
+
+def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Return items in parts of at most `size`, for statements that take long for each row."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def storable(text: str) -> str:

@@ -46,6 +46,7 @@ _CONNECT: Mapping[str, str | int] = {
 # The server is away, broken, or read-only after a fail-over. All else would fail in the same way on any server.
 _UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.InternalError)
 _OTHER_SCHEMA = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
+_OTHER_PGVECTOR = (errors.UndefinedObject, errors.InvalidName)  # its types, and its settings since 0.8
 
 # A refused connection has no error code, so parts of its text are all there is to go by.
 _REFUSALS = (
@@ -212,6 +213,11 @@ def _translation(error: BaseException | None) -> CognitionError | None:
     """Return our error for one of psycopg2, or None for a defect or a row that PostgreSQL would never accept."""
     if isinstance(error, _OTHER_SCHEMA):
         return ConfigurationError("The database lacks tables or columns of this version; run 'cognition db upgrade'.")
+    if isinstance(error, _OTHER_PGVECTOR):
+        return ConfigurationError(
+            "The database lacks the extension pgvector, or has one older than 0.8; let an administrator install or"
+            " update it."
+        )
     if isinstance(error, errors.InsufficientPrivilege):
         return ConfigurationError(
             "The database role may not use a table of the schema; grant it the rights or use its owner."

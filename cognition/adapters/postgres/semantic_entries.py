@@ -10,11 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from cognition.adapters.codec import decode
-from cognition.adapters.postgres.batch import Row
+from cognition.adapters.postgres.batch import Row, parts
 from cognition.adapters.postgres.connection import STORE, connected, fetch, ping
 from cognition.adapters.postgres.rows import pack_text, read_vector, row_of, unpack_text, vector_text
 from cognition.adapters.postgres.semantic_statements import (
-    EXACT_ROWS,
     KEEP_VECTORS,
     PUT,
     VECTORS,
@@ -26,6 +25,14 @@ from cognition.domain.entry import CacheEntry
 from cognition.domain.semantic import Neighbour, Question, Vector, hash_of
 from cognition.errors import EntryCorrupted
 from cognition.ports import Clock, Nearby
+
+EXACT_ROWS = 2000
+"""Comparing each of so many rows is not slower than the index, which finds neighbours in all scopes and drops those of
+others; and it loses none. `benchmarks/l3_scaling.py` measures where the two meet."""
+
+# What takes milliseconds a row on a busy server is given to it in parts, so that each stays within its time limit.
+_LOOK_UPS = 250
+_INSERTS = 100  # into the HNSW index
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +69,20 @@ class PostgresSemanticEntries:
 
     name = STORE
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock, exact_rows: int = EXACT_ROWS) -> None:
         """Use an engine.
 
         Args:
             engine: From `connect`.
             clock: Tells which entries have expired.
+            exact_rows: Scopes of at most so many rows are scanned, larger ones searched with an index.
         """
         self._engine = engine
         self._clock = clock
+        self._exact_rows = exact_rows
 
     def nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
-        """Return up to `limit` neighbours of each question, in order, in one round trip.
+        """Return up to `limit` neighbours of each question, in order, in one round trip for hundreds of questions.
 
         Small scopes are compared row by row; in large ones the index may miss a neighbour in a hundred. Rows that
         cannot be read are removed and left out.
@@ -83,27 +92,10 @@ class PostgresSemanticEntries:
             questions: What to look up, with vectors of one length.
             limit: How many neighbours of each.
         """
-        if not questions:
-            return []
-        now = self._clock()
-        parameters = {
-            **_asked(questions),
-            "fingerprint": fingerprint,
-            "neighbours": limit,
-            "exact_rows": EXACT_ROWS,
-            "now": now,
-        }
-        neighbours: list[list[Neighbour]] = [[] for _ in questions]
-        generations: list[int] = [0] * len(questions)
-        rows = fetch(self._engine, nearest(len(questions[0].vector)), parameters)
-        for position, generation, distance, *columns in rows:
-            generations[position - 1] = generation
-            if distance is not None:
-                held = _Held(distance, *columns)
-                question = questions[int(position) - 1]
-                if _belongs(held, question, fingerprint, now):
-                    neighbours[position - 1] += self._readable(held, generation)
-        return [Nearby(found, generation) for found, generation in zip(neighbours, generations, strict=True)]
+        found: list[Nearby] = []
+        for part in parts(questions, _LOOK_UPS):
+            found += self._nearest(fingerprint, part, limit)
+        return found
 
     def put(self, fingerprint: str, items: Sequence[tuple[Question, CacheEntry]]) -> int:
         """Keep answers that are not past; return how many were kept, none that was invalidated on its way here."""
@@ -114,7 +106,7 @@ class PostgresSemanticEntries:
             for question, entry in items
             if entry.is_fresh(now)
         }
-        return store(self._engine, PUT, list(rows.values())) if rows else 0
+        return sum(store(self._engine, PUT, part) for part in parts(list(rows.values()), _INSERTS))
 
     def vectors(self, tenant: str, fingerprint: str, texts: Sequence[bytes]) -> dict[bytes, Vector]:
         """Return the vectors that are known, by the hash of their text."""
@@ -133,6 +125,27 @@ class PostgresSemanticEntries:
     def ping(self) -> None:
         """Return when the server answers."""
         ping(self._engine)
+
+    def _nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
+        now = self._clock()
+        parameters = {
+            **_asked(questions),
+            "fingerprint": fingerprint,
+            "neighbours": limit,
+            "exact_rows": self._exact_rows,
+            "now": now,
+        }
+        neighbours: list[list[Neighbour]] = [[] for _ in questions]
+        generations: list[int] = [0] * len(questions)
+        rows = fetch(self._engine, nearest(len(questions[0].vector)), parameters)
+        for position, generation, distance, *columns in rows:
+            generations[position - 1] = generation
+            if distance is not None:
+                held = _Held(distance, *columns)
+                question = questions[int(position) - 1]
+                if _belongs(held, question, fingerprint, now):
+                    neighbours[position - 1] += self._readable(held, generation)
+        return [Nearby(found, generation) for found, generation in zip(neighbours, generations, strict=True)]
 
     def _readable(self, held: _Held, generation: int) -> list[Neighbour]:
         """Return the row as a neighbour, or nothing after removing it because it cannot be read."""

@@ -10,10 +10,6 @@ from cognition.adapters.postgres.storing import WRITTEN, storing
 from cognition.adapters.postgres.tables import llm_semantic_cache
 from cognition.domain.entry import FIRST_GENERATION
 
-EXACT_ROWS = 2000
-"""Scopes of at most so many rows are scanned: no row is lost, and up to here it is not slower than the index, which
-finds neighbours of all scopes and drops the others. `benchmarks/l3_scaling.py` measures where the two meet."""
-
 # For this transaction only. Each question is searched once by each of two branches, of which one finds nothing because
 # of the size of the scope; so the planner has nothing to choose, and must not be led astray by what it believes about
 # sizes: the branch of the index may not sort, and compiling would take longer than any search.

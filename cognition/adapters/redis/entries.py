@@ -75,16 +75,25 @@ class RedisEntries:
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
         """Keep entries for what is left of their lives; return how many were kept, none that is past or invalidated."""
+        return self._keep(items)[0]
+
+    def copy(self, items: Sequence[tuple[Address, CacheEntry]]) -> bool:
+        """Keep copies of entries like `put`; return whether the generations of their namespaces were known."""
+        return not self._keep(items)[1]
+
+    def _keep(self, items: Sequence[tuple[Address, CacheEntry]]) -> tuple[int, int]:
+        """Return how many entries were kept, and how many parts of them in a namespace of unknown generation."""
         now = self._clock()
         lives = ((item, int((item[1].expires_at - now).total_seconds() * 1000)) for item in items)
         alive = ((address, (entry, life)) for (address, entry), life in lives if life > 0)
-        kept = 0
+        kept = unknown = 0
         for names, members in _by_namespace(alive).items():
             for part in _parts(members):
                 keys = [names.generation, *(names.entry + address.key.hex() for address, _ in part)]
                 values = (value for _, (entry, life) in part for value in (entry.generation, life, encode(entry)))
-                kept += self._put(keys, [_GENERATION_MILLISECONDS, *values])
-        return kept
+                part_kept, part_unknown = self._put(keys, [_GENERATION_MILLISECONDS, *values])
+                kept, unknown = kept + part_kept, unknown + part_unknown
+        return kept, unknown
 
     def forget(self, tenant: str, generations: Mapping[str, int], addresses: Sequence[Address]) -> int:
         """Make entries of older generations unreachable and drop some addresses; return how many of those were held."""

@@ -1,8 +1,9 @@
 -- Keeps entries of one namespace unless they were invalidated on their way here. Times are milliseconds.
 -- KEYS: generation of the namespace, then one key an entry.
 -- ARGV: slack, then for each entry its generation, life and value.
--- Returns how many entries were kept.
-local current = tonumber(redis.call('GET', KEYS[1])) or 0
+-- Returns how many entries were kept, and 1 if the generation was unknown before.
+local known = tonumber(redis.call('GET', KEYS[1]))
+local current = known or 0
 local newest, longest, kept = current, 0, 0
 for i = 2, #KEYS do
   local at = 3 * i - 4
@@ -18,4 +19,4 @@ if kept > 0 then
   local life = math.max(longest + tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
   redis.call('SET', KEYS[1], string.format('%.0f', newest), 'PX', life)
 end
-return kept
+return {kept, known and 0 or 1}

@@ -15,7 +15,18 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("durable", "embedder", "entries", "fast", "leases", "ledger", "semantic", "verifier")
+        for module in (
+            "durable",
+            "embedder",
+            "entries",
+            "fast",
+            "leases",
+            "ledger",
+            "pairs",
+            "semantic",
+            "semantic_invalidation",
+            "verifier",
+        )
     )
 )
 
@@ -25,7 +36,9 @@ from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
 from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
 from cognition.testing.contracts.leases import LeaseStoreContract  # noqa: E402
 from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
+from cognition.testing.contracts.pairs import PairStoreContract  # noqa: E402
 from cognition.testing.contracts.semantic import SemanticStoreContract  # noqa: E402
+from cognition.testing.contracts.semantic_invalidation import SemanticInvalidationContract  # noqa: E402
 from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 
 __all__ = [
@@ -35,6 +48,8 @@ __all__ = [
     "FastStoreContract",
     "LeaseStoreContract",
     "LedgerContract",
+    "PairStoreContract",
+    "SemanticInvalidationContract",
     "SemanticStoreContract",
     "VerifierContract",
 ]

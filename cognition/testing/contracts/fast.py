@@ -23,6 +23,15 @@ class FastStoreContract(EntryStoreContract):
         store.put([(address, an_entry(address, generation=7))])
         assert 7 == store.get(address).generation
 
+    def test_a_copy_says_whether_its_generation_was_known(self, store: FastStore) -> None:
+        """Only where a generation is known can a copy be too old; either way it is kept like an entry."""
+        address = an_address()
+        entry = an_entry(address, generation=7)
+        assert [False, True] == [store.copy([(address, entry)]) for _ in range(2)]
+        assert entry == store.get(address).entry
+        assert store.copy([(address, an_entry(address, "old", generation=6))])
+        assert entry == store.get(address).entry
+
     def test_an_expired_entry_is_not_kept(self, store: FastStore, clock: FakeClock) -> None:
         """What is already past is refused and not counted."""
         address = an_address()

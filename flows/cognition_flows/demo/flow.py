@@ -1,4 +1,4 @@
-"""The demo's flow: what a user would write."""
+"""The demo's flows: what a user would write, and the same questions in other words."""
 
 from __future__ import annotations
 
@@ -33,6 +33,30 @@ def classify(text: str) -> str:
     return f"Choose the category that fits this text best:\n\n{text}"
 
 
+@llm_task(namespace=NAMESPACE, output=Summary)
+def summarise_reworded(text: str) -> str:
+    """Return another prompt that asks for a summary."""
+    return f"Please give a summary of the following text in one short sentence:\n\n{text}"
+
+
+@llm_task(namespace=NAMESPACE, output=Category)
+def classify_reworded(text: str) -> str:
+    """Return another prompt that asks for the category."""
+    return f"Which category fits this text best?\n\n{text}"
+
+
+@llm_task(namespace=NAMESPACE, output=Summary)
+def summarise_longer(text: str) -> str:
+    """Return a prompt that looks the same and asks for something else."""
+    return f"Summarise this text in two short sentences:\n\n{text}"
+
+
+@llm_task(namespace=NAMESPACE, output=Category)
+def classify_wrongly(text: str) -> str:
+    """Return a prompt that looks the same and asks for the contrary."""
+    return f"Choose the category that fits this text worst:\n\n{text}"
+
+
 @flow(name="cognition-demo")
 def describe(texts: list[str]) -> list[tuple[str, str]]:
     """Summarise and classify each text."""
@@ -41,3 +65,13 @@ def describe(texts: list[str]) -> list[tuple[str, str]]:
         categories = classify.map(texts)
     sentences = [summary.sentence for summary in summaries.result()]
     return list(zip(sentences, categories.result(), strict=True))
+
+
+@flow(name="cognition-demo-reworded")
+def describe_again(texts: list[str], others: list[str]) -> None:
+    """Ask the same of each text in other words, and something else of a few."""
+    with attribute(user="demo", team="cognition"):
+        futures = [summarise_reworded.map(texts), classify_reworded.map(texts)]
+        futures += [summarise_longer.map(others), classify_wrongly.map(others)]
+    for answers in futures:
+        answers.wait()

@@ -58,7 +58,7 @@ class Pass:
         return {
             "name": self.name,
             "calls": len(completions),
-            "layers": {layer: layers[layer] for layer in ("l1", "l2", "provider")},
+            "layers": {layer: layers[layer] for layer in ("l1", "l2", "l3", "provider")},
             "failed": self.failed,
             "not_stored": dict(self.not_stored),
             "median_ms": round(statistics.median(latencies), 2) if latencies else None,

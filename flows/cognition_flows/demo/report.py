@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 
@@ -23,11 +24,11 @@ def print_demo(result: DemoResult, *, as_json: bool) -> None:
         passes = [one.figures() for one in result.passes]
         print_json(
             {"model": result.model, "texts": len(result.texts), "passes": passes, "ledger": result.ledger}
-            | {"answers": answers}
+            | {"answers": answers, "reworded": [asdict(one) for one in result.decided]}
         )
         return
     console = Console()
-    for part in (_answers(result), _passes(result), _ledger(result), *_notes(result)):
+    for part in (_answers(result), _passes(result), _decided(result), _ledger(result), *_notes(result)):
         console.print(part)
 
 
@@ -40,13 +41,25 @@ def _answers(result: DemoResult) -> Table:
 
 
 def _passes(result: DemoResult) -> Table:
-    columns = ("pass", "calls", "L1", "L2", "LLM", "median", "95 %", "cost", "saved")
+    columns = ("pass", "calls", "L1", "L2", "L3", "LLM", "median", "95 %", "cost", "saved")
     table = Table(*columns, title=f"{len(result.texts)} texts, {result.model}", title_justify="left")
     for one in result.passes:
         shown = one.figures()
         counts = map(str, (shown["calls"], *shown["layers"].values()))
         waits = (_milliseconds(shown["median_ms"]), _milliseconds(shown["p95_ms"]))
         table.add_row(one.name, *counts, *waits, _dollars(shown["cost_usd"]), _dollars(shown["saved_usd"]))
+    return table
+
+
+def _decided(result: DemoResult) -> Table:
+    """Show a few hits, and every prompt that looks the same and was refused."""
+    title = "What the semantic layer (L3) said to reworded prompts"
+    table = Table("asked", "similarity", "score", "decision", title=title, title_justify="left")
+    given = [one for one in result.decided if one.answered][:_SHOWN_ANSWERS]
+    for one in (*given, *(one for one in result.decided if not one.answered)):
+        figures = ("-" if value is None else f"{value:.3f}" for value in (one.similarity, one.score))
+        verdict = "answered" if one.answered else "refused"
+        table.add_row(textwrap.shorten(one.prompt, 60, placeholder=" …"), *figures, f"{verdict}: {one.reason}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Runs the demo's flow three times and watches it."""
+"""Runs the demo's flows four times and watches them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ from cognition.events import Event
 from cognition.runtime import engine_for
 from cognition.settings import Settings
 from cognition_flows.demo.documents import read_documents
-from cognition_flows.demo.flow import NAMESPACE, describe
+from cognition_flows.demo.flow import NAMESPACE, describe, describe_again
 from cognition_flows.demo.passes import Pass
+from cognition_flows.demo.reworded import Decided, explain_reworded
 
 LOCAL_MODEL = "local:smollm2-135m"
 
 # What a small hosted model costs: an example, because a local model has no price.
 EXAMPLE_PRICES = {LOCAL_MODEL: {"input_per_million": "0.15", "output_per_million": "0.60"}}
 
+LOCAL_EMBEDDER = "local:all-minilm-l6-v2"
+
 _CALLS_PER_TEXT = 2
+_OTHER_TEXTS = 2
 
 Track = Callable[[Pass], Callable[[Event], None]]
 
@@ -40,7 +44,8 @@ class DemoResult:
         model: The model asked, as `provider:model`.
         texts: What it was asked about.
         answers: A summary and a category for each text.
-        passes: The three runs of the flow.
+        passes: The runs of the flows.
+        decided: What L3 decided about each reworded prompt; empty without an embedder.
         ledger: What the ledger says about them, by flow run and task.
     """
 
@@ -48,11 +53,12 @@ class DemoResult:
     texts: list[str]
     answers: list[tuple[str, str]]
     passes: list[Pass]
+    decided: list[Decided]
     ledger: list[dict[str, Any]]
 
 
 def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool) -> DemoResult:
-    """Run the flow cold, warm, and with L1 emptied.
+    """Run the flow cold, warm, with L1 emptied, and once more with every prompt reworded.
 
     Args:
         model: `provider:model`; None takes `COGNITION_MODEL`, else the local model.
@@ -66,6 +72,7 @@ def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool)
     model = model or os.environ.get("COGNITION_MODEL") or LOCAL_MODEL
     os.environ["COGNITION_MODEL"] = model
     os.environ.setdefault("COGNITION_PRICES", json.dumps(EXAMPLE_PRICES))
+    os.environ.setdefault("COGNITION_EMBEDDER", LOCAL_EMBEDDER)
     console = Console(stderr=quiet)
     texts = read_documents(source, count)
     with console.status("Starting PostgreSQL and Valkey …"):
@@ -73,11 +80,15 @@ def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool)
     # What an earlier demo left would make the cold pass warm.
     engine.cache.invalidate(namespace=NAMESPACE)
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _progress(console, len(texts)) as track:
-        answers, passes = _three_passes(engine, texts, track)
-    return DemoResult(model=model, texts=texts, answers=answers, passes=passes, ledger=_ledger(engine, passes))
+        answers, passes = _exact_passes(engine, texts, track)
+        decided, reworded = _reworded_pass(engine, texts, track)
+    passes.append(reworded)
+    return DemoResult(
+        model=model, texts=texts, answers=answers, passes=passes, decided=decided, ledger=_ledger(engine, passes)
+    )
 
 
-def _three_passes(engine: Cognition, texts: list[str], track: Track) -> tuple[list[tuple[str, str]], list[Pass]]:
+def _exact_passes(engine: Cognition, texts: list[str], track: Track) -> tuple[list[tuple[str, str]], list[Pass]]:
     passes = [Pass("cold"), Pass("warm"), Pass("L1 empty")]
     answers: list[tuple[str, str]] = []
     for one in passes:
@@ -88,6 +99,17 @@ def _three_passes(engine: Cognition, texts: list[str], track: Track) -> tuple[li
         answers = describe.with_options(flow_run_name=one.name)(texts)
         engine.observers.remove(observe)
     return answers, passes
+
+
+def _reworded_pass(engine: Cognition, texts: list[str], track: Track) -> tuple[list[Decided], Pass]:
+    """Ask the same in other words, and something else in almost the same words."""
+    one, others = Pass("reworded"), texts[:_OTHER_TEXTS]
+    decided = explain_reworded(engine, texts, others)
+    observe = track(one)
+    engine.observers.add(observe)
+    describe_again.with_options(flow_run_name=one.name)(texts, others)
+    engine.observers.remove(observe)
+    return decided, one
 
 
 def _ledger(engine: Cognition, passes: list[Pass]) -> list[dict[str, Any]]:
