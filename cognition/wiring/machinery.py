@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cognition.adapters.embedders import open_embedder
+from cognition.adapters.embedders import ApiAccess, open_embedder
 from cognition.adapters.providers import GenaiPrices, ModelProvider
 from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
@@ -24,7 +24,7 @@ from cognition.services.reporting import LedgerReports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
-from cognition.settings import Settings
+from cognition.settings import Settings, address_of_provider
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import semantic_layer
 from cognition.wiring.stores import Stores, open_stores
@@ -79,7 +79,7 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     """
     loop = OwnerLoop(_WORKERS)
     # Before any store is opened: what is wrong with a name should not cost a start of servers.
-    embedder = open_embedder(settings.embedder, loop.call) if settings.embedder else None
+    embedder = _embedder_of(settings, loop)
     stores = open_stores(settings, clock)
     return assemble(stores, settings, clock, Models(provider or ModelProvider(), embedder), loop)
 
@@ -159,3 +159,11 @@ def assemble(
         breakers=(fast.breaker, durable.breaker, *(near.breakers if near else ())),
         stores=stores,
     )
+
+
+def _embedder_of(settings: Settings, loop: OwnerLoop) -> Embedder | None:
+    """Return the embedder; the address in the environment is part of its identity, as of a model's."""
+    name = settings.embedder
+    if name is None:
+        return None
+    return open_embedder(name, loop.call, ApiAccess(endpoint=address_of_provider(name.partition(":")[0])))
