@@ -26,6 +26,7 @@ from benchmarks.semantic.data import (
     judged_pairs,
     labelled_pairs,
     minimal_pairs,
+    own_pairs,
 )
 from benchmarks.semantic.measures import (
     Embedder,
@@ -44,6 +45,7 @@ from benchmarks.semantic.measures import (
 )
 from cognition.domain.similarity import DEFAULT_THRESHOLD, Limits
 
+OWN = Path(__file__).parents[1] / "tests/unit/guard/minimal_pairs.toml"
 EMBEDDER = "cognition.adapters.embedders.local:LocalEmbedder:all-minilm-l6-v2"
 GREY = 0.5
 """Score from which a verifier is asked."""
@@ -99,9 +101,14 @@ def _embedded(data: Path, embedder: object | None) -> dict[str, Any]:
     if (data / CHECKLIST).exists():
         counts = acceptance(minimal_pairs(data / CHECKLIST), model, limits)
         results["checklist"] = [
-            {"capability": name, "same": same, "pairs": seen, "accepted": taken}
+            {"kind": name, "same": same, "pairs": seen, "accepted": taken}
             for (name, same), (seen, taken) in sorted(counts.items())
         ]
+    counts = acceptance(own_pairs(OWN), model, limits)
+    results["own minimal pairs"] = [
+        {"kind": name, "same": same, "pairs": seen, "accepted": taken}
+        for (name, same), (seen, taken) in sorted(counts.items())
+    ]
     return results
 
 
@@ -125,22 +132,21 @@ def _print(results: dict[str, Any]) -> None:
             print(f"  {label:>8}  {_line(one) if one else 'never answers so many'}")
     for name, one in results.get("hard stream", {}).items():
         print(f"hard stream by Quora's labels, {name:<16}{_line(one)}")
-    for same in (False, True):
-        rows = [row for row in results.get("checklist", []) if row["same"] == same]
-        for row in rows:
-            share = row["accepted"] / row["pairs"]
-            print(f"CheckList, {_must(same)} match, {row['capability']:<12}{share:>8.1%} of {row['pairs']}")
-        if rows:
-            share = sum(row["accepted"] for row in rows) / sum(row["pairs"] for row in rows)
-            print(f"CheckList, {_must(same)} match, all         {share:>8.1%}")
+    for part, title in (("checklist", "CheckList"), ("own minimal pairs", "our own pairs")):
+        _print_acceptance(title, results.get(part, []))
     for name, value in results["microseconds"].items():
         print(f"{name:<30}{value:>8.0f} µs")
     if "skipped" in results:
         print(f"Skipped: {results['skipped']}.", file=sys.stderr)
 
 
-def _must(same: bool) -> str:  # noqa: FBT001  a label of the data
-    return "must" if same else "must not"
+def _print_acceptance(title: str, counts: list[dict[str, Any]]) -> None:
+    for same in (False, True):
+        rows = [row for row in counts if row["same"] == same]
+        total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in ("pairs", "accepted")}
+        for row in [*rows, total | {"kind": "all"}] if rows else []:
+            share = row["accepted"] / row["pairs"]
+            print(f"{title}, {'must' if same else 'must not'} match, {row['kind']:<12}{share:>8.1%} of {row['pairs']}")
 
 
 def _line(one: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,17 @@ def minimal_pairs(path: Path) -> list[MinimalPair]:
     """Read the pairs of CheckList."""
     return [
         MinimalPair(row["test"], row["capability"], row["q1"], row["q2"], bool(row["label"])) for row in _rows(path)
+    ]
+
+
+def own_pairs(path: Path) -> list[MinimalPair]:
+    """Read our own minimal pairs; the rule they test stands for the capability."""
+    table: dict[str, dict[str, list[list[str]]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [
+        MinimalPair(rule, rule, cached, asked, kind == "same")
+        for rule, kinds in table.items()
+        for kind, found in kinds.items()
+        for cached, asked in found
     ]
 
 

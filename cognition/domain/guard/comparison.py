@@ -22,6 +22,8 @@ from cognition.domain.guard.rules import (
 )
 
 _ARTICLES = frozenset(["a", "an", "the"])
+_ASKERS = frozenset(["do", "does", "can", "could", "should", "i", "you", "we", "one"])
+"""Words that a question for the way to do something may exchange (`How do I`, `How can one`)."""
 
 Rule = Callable[[Pair], str | None]
 
@@ -75,8 +77,8 @@ def _is_restated(pair: Pair) -> bool:
 
 
 def _skeleton(text: Features, instead: Mapping[int, str]) -> list[str]:
-    """Return the stems of a text without articles and fillers, some of them replaced."""
-    left_out = lexicon().soft | _ARTICLES
+    """Return the stems of a text without articles, fillers and who asks, some of them replaced."""
+    left_out = lexicon().soft | (_ARTICLES | _ASKERS if text.question.kinds == ("manner",) else _ARTICLES)
     return [
         instead.get(place, stem)
         for place, (word, stem) in enumerate(zip(text.words, text.stems, strict=True))

@@ -87,7 +87,6 @@ class Features:
     """A text as the rules see it.
 
     Attributes:
-        text: The text.
         words: Every word, number and literal, in order; all but literals in lower case.
         stems: Their stems.
         terms: Those that say what the text is about.
@@ -101,7 +100,6 @@ class Features:
         grams: Its sequences of three letters.
     """
 
-    text: str
     words: tuple[str, ...]
     stems: tuple[str, ...]
     terms: tuple[Term, ...]
@@ -124,7 +122,6 @@ def analyse(text: str) -> Features:
     amounts, taken = amounts_of(spoken, words)
     lower = text.lower()
     return Features(
-        text=text,
         words=tuple(token.word for token in spoken),
         stems=stems,
         terms=_terms(tokens, stems, taken, words),

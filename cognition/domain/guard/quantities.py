@@ -54,7 +54,7 @@ def amounts_of(tokens: Sequence[Token], words: Lexicon) -> tuple[tuple[Amount, .
         after = place + used
         taken.update(range(place, after))
         unit = "date" if value in words.calendar.values() else ""
-        if not unit and after < len(tokens) and (name := words.units.get(tokens[after].word)) and name != "am":
+        if not unit and after < len(tokens) and (name := words.units.get(tokens[after].word)):
             unit = name
             taken.add(after)
         elif not unit and place and (name := words.units.get(tokens[place - 1].word, "")) in _BEFORE:

@@ -49,6 +49,7 @@ _TOKEN = re.compile(
       | (?<!\w)[A-Za-z]:\\[\w.\\-]+
       | (?<!\S)--?[A-Za-z][\w-]*                                                 # a flag
       | [A-Za-z]\w*(?:_\w+)+(?:\(\))? | [A-Za-z]\w*\(\) | \$[A-Za-z]\w*          # snake_case, call(), $VARIABLE
+      | [\u2190-\u2bff\U0001f000-\U0001faff]                                     # an arrow, an emoji
       | [A-Za-z]\+\+ | (?<!\w)[CFJ]\#(?!\w) | (?<!\w)\.(?:NET|net)\b             # C++, C#, .NET
     )
   | (?P<number>\d[\d,.]*(?:st|nd|rd|th)?(?![\w-]*[A-Za-z]|-\d))
