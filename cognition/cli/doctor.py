@@ -14,8 +14,9 @@ import typer
 
 from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
+from cognition.services.explaining import OFF
 from cognition.settings import Settings, unknown_variables
-from cognition.wiring import open_stores
+from cognition.wiring import embedder_alone, open_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Finding:
 
 def doctor(json_output: AsJson = False) -> None:
     """Check settings, stores and models, and say what to do about each fault."""
-    findings = [check() for check in (_variables, _stores, _local_model, _keys)]
+    findings = [check() for check in (_variables, _stores, _semantic_layer, _local_model, _keys)]
     if json_output:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -63,6 +64,19 @@ def _stores() -> Finding:
         return Finding("stores", ok=False, detail=str(error))
     where = "the embedded servers" if settings.database_url is None else "your servers"
     return Finding("stores", ok=True, detail=f"{where} answered after {time.perf_counter() - started:.2f} s")
+
+
+def _semantic_layer() -> Finding:
+    started = time.perf_counter()
+    try:
+        name = Settings().embedder
+        if name is None:
+            return Finding("semantic layer", ok=True, detail=OFF)
+        with embedder_alone(name) as embedder:
+            embedder.embed(["ping"])
+    except CognitionError as error:
+        return Finding("semantic layer", ok=False, detail=str(error))
+    return Finding("semantic layer", ok=True, detail=f"{name} answered after {time.perf_counter() - started:.2f} s")
 
 
 def _local_model() -> Finding:

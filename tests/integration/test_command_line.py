@@ -17,6 +17,7 @@ from cognition.testing import FakeOpenAI, Reply, Usage, temporary_home
 from tests.command_line import run
 
 MODEL = "openai-chat:gpt-5-mini"
+EMBEDDER = "local:all-minilm-l6-v2"
 
 # 1000 tokens in and 100 out, at the public price of $0.25 and $2.00 a million.
 COST = Decimal("0.00045")
@@ -164,8 +165,19 @@ def test_the_doctor_finds_nothing_to_do(environment: dict[str, str]) -> None:
     """Every check is fine, and the exit code says so too."""
     findings = read(environment, "doctor")
 
-    assert {"settings", "stores", "local model", "provider keys"} == {finding["check"] for finding in findings}
+    checks = {finding["check"]: finding["detail"] for finding in findings}
+    assert {"settings", "stores", "semantic layer", "local model", "provider keys"} == checks.keys()
     assert all(finding["ok"] for finding in findings)
+    assert "no embedder is set; set COGNITION_EMBEDDER" in checks["semantic layer"]
+
+
+def test_the_doctor_tries_the_embedder(environment: dict[str, str]) -> None:
+    """One that works answers, and of one that does not the sentence says what to write instead."""
+    finding = {one["check"]: one for one in read(environment | {"COGNITION_EMBEDDER": EMBEDDER}, "doctor")}
+    assert finding["semantic layer"]["detail"].startswith(f"{EMBEDDER} answered after")
+
+    done = run(environment | {"COGNITION_EMBEDDER": "local:nothing"}, "doctor", code=1)
+    assert f"fix  semantic layer: There is no local embedder 'nothing'; write one of: {EMBEDDER}." in done.stdout
 
 
 def test_the_doctor_finds_a_misspelt_variable(environment: dict[str, str]) -> None:
@@ -173,7 +185,13 @@ def test_the_doctor_finds_a_misspelt_variable(environment: dict[str, str]) -> No
     done = run(environment | {"COGNITION_REDDIS_URL": "redis://localhost"}, "doctor", code=1)
 
     marks = {line[5:].strip().partition(":")[0]: line[:4].strip() for line in done.stdout.splitlines()}
-    assert {"settings": "fix", "stores": "ok", "local model": "ok", "provider keys": "ok"} == marks
+    assert {
+        "settings": "fix",
+        "stores": "ok",
+        "semantic layer": "ok",
+        "local model": "ok",
+        "provider keys": "ok",
+    } == marks
     assert "nothing reads COGNITION_REDDIS_URL; check the spelling" in done.stdout
     assert "" == done.stderr
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.memory_engine import OpenProvider, Rig
+from tests.unit.near import MakeNear, near_parts
 
 MakeRig = Callable[..., Rig]
 
@@ -37,3 +38,19 @@ def rig(make_rig: MakeRig) -> Rig:
 def open_rig(make_rig: MakeRig) -> Rig:
     """Return an engine whose provider answers every prompt at once."""
     return make_rig(provider=OpenProvider())
+
+
+@pytest.fixture
+def make_near(make_rig: MakeRig) -> MakeNear:
+    """Return a function that makes engines with a semantic layer."""
+
+    def make(**parts: Any) -> Rig:
+        return make_rig(**near_parts(**parts))
+
+    return make
+
+
+@pytest.fixture
+def near(make_near: MakeNear) -> Rig:
+    """Return an engine with a semantic layer, whose provider answers every prompt at once."""
+    return make_near()

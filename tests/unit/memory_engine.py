@@ -23,12 +23,13 @@ from cognition.adapters.memory import (
     MemorySemanticEntries,
     ScriptedProvider,
 )
-from cognition.domain.completion import CompletionRequest
+from cognition.domain.completion import CompletionRequest, Prompt
 from cognition.domain.entry import Address, CacheEntry, Found
 from cognition.domain.ledger import LedgerRow
+from cognition.domain.semantic import Question
 from cognition.errors import CacheUnavailable
 from cognition.events import Event
-from cognition.ports import Provider
+from cognition.ports import Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
@@ -108,6 +109,35 @@ class FragileDurable(MemoryDurableEntries):
         self.outage.check()
 
 
+class FragileSemantic(MemorySemanticEntries):
+    """L3 that can be taken down.
+
+    Attributes:
+        asked: How many questions each look-up brought.
+        outage: Takes it down.
+    """
+
+    def __init__(self, clock: FakeClock, durable: MemoryDurableEntries, pairs: MemoryPairs) -> None:
+        super().__init__(clock, durable, pairs)
+        self.asked: list[int] = []
+        self.outage = Outage()
+
+    def nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
+        """Look up, or fail while it is down."""
+        self.outage.check()
+        self.asked.append(len(questions))
+        return super().nearest(fingerprint, questions, limit)
+
+    def put(self, fingerprint: str, items: Sequence[tuple[Question, CacheEntry]]) -> int:
+        """Keep, or fail while it is down."""
+        self.outage.check()
+        return super().put(fingerprint, items)
+
+    def ping(self) -> None:
+        """Answer, or fail while it is down."""
+        self.outage.check()
+
+
 class GatedProvider:
     """Answers every prompt with its own text, once it is let."""
 
@@ -154,7 +184,7 @@ def an_answer(text: str, **fields: Any) -> ModelResponse:
 
 @dataclass
 class Rig:
-    """An engine, and everything around it that a test wants to see or break."""
+    """An engine, and everything around it that a test wants to see or break; its stores may be those of another."""
 
     provider: Provider = field(default_factory=ScriptedProvider)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -162,13 +192,18 @@ class Rig:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     durable: FragileDurable = field(default_factory=FragileDurable)
     embedder: MemoryEmbedder | None = None
+    beside: Rig | None = None
     events: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
         """Put the engine together."""
-        self.fast = FragileFast(self.clock)
-        self.pairs = MemoryPairs()
-        self.semantic = MemorySemanticEntries(self.clock, self.durable, self.pairs)
+        if self.beside is None:
+            self.fast, self.pairs = FragileFast(self.clock), MemoryPairs()
+            self.semantic = FragileSemantic(self.clock, self.durable, self.pairs)
+        else:
+            other = self.beside
+            self.clock, self.ledger, self.durable = other.clock, other.ledger, other.durable
+            self.fast, self.pairs, self.semantic = other.fast, other.pairs, other.semantic
         stores = Stores(
             fast=self.fast,
             durable=self.durable,
@@ -197,3 +232,7 @@ class Rig:
     def seen(self, kind: type[T]) -> list[T]:
         """Return the events of a kind."""
         return [event for event in self.events if isinstance(event, kind)]
+
+    def layer(self, prompt: Prompt, **options: Any) -> str:
+        """Ask, and return which layer answered."""
+        return str(self.engine.complete(prompt, **options).layer)

@@ -1,0 +1,146 @@
+"""What is left of the cache when the embedder or pgvector fails: everything but L3."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cognition import Completion
+from cognition.adapters.memory import MemoryEmbedder
+from cognition.domain.entry import Layer
+from cognition.domain.semantic import EmbedderIdentity
+from cognition.errors import CacheUnavailable, CognitionError, ConfigurationError
+from cognition.events import StoreFailed, StoreRecovered
+from tests.unit.memory_engine import Rig, eventually
+from tests.unit.near import ASKED, ASKED_THEN, CACHED, FAR, FAR_AGAIN, LENIENT, MakeNear, embedded
+
+DOWN = CacheUnavailable.of("embedder", "it was taken down")
+WRONG_KEY = ConfigurationError("memory:words knows no such key; set another one.")
+
+
+class Unknown(MemoryEmbedder):
+    """An embedder that must be asked before anything is known of it, as some behind an API must."""
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """Return it, or fail while it is down."""
+        if self.error is not None:
+            raise self.error
+        return super().identity
+
+
+class Damaged(MemoryEmbedder):
+    """An embedder whose file cannot be read, which shows when the first text is cut into words."""
+
+    def fits(self, text: str) -> bool:
+        """Fail while it is down."""
+        if self.error is not None:
+            raise self.error
+        return super().fits(text)
+
+
+def _fails(rig: Rig, error: CognitionError | None) -> None:
+    assert rig.embedder is not None
+    rig.embedder.error = error
+
+
+def _l3_is_back(rig: Rig) -> bool:
+    return "embedder" in {event.store for event in rig.seen(StoreRecovered)}
+
+
+@pytest.mark.parametrize("error", [DOWN, WRONG_KEY], ids=["down", "misconfigured"])
+@pytest.mark.parametrize("kind", [MemoryEmbedder, Unknown, Damaged])
+def test_without_its_embedder_only_l3_is_missing(
+    make_near: MakeNear, kind: type[MemoryEmbedder], error: CognitionError
+) -> None:
+    """No caller sees an error; an event says what is wrong, once, and L3 is back when the embedder is."""
+    rig = make_near(embedder=kind())
+    _fails(rig, error)
+    assert ["provider", "l1", "provider"] == [rig.layer(prompt) for prompt in (CACHED, CACHED, ASKED)]
+    assert ["embedder"] == [event.store for event in rig.seen(StoreFailed)]
+    assert str(error).rstrip(".") in rig.seen(StoreFailed)[0].reason
+    _fails(rig, None)
+    eventually(lambda: _l3_is_back(rig))
+    assert ["provider", "l3"] == [rig.layer(prompt) for prompt in (FAR, FAR_AGAIN)]
+
+
+def test_a_batch_goes_on_without_an_embedder(near: Rig) -> None:
+    """Every prompt is answered."""
+    _fails(near, DOWN)
+    assert ["provider", "provider"] == [done.layer for done in near.engine.complete_many([CACHED, ASKED])]
+    _fails(near, None)
+
+
+async def test_async_callers_go_on_without_an_embedder(near: Rig) -> None:
+    """Through the other door too."""
+    _fails(near, DOWN)
+    done: Completion[str] = await near.engine.acomplete(CACHED)
+    assert "provider" == done.layer
+    _fails(near, None)
+
+
+def test_a_paid_answer_is_kept_when_the_embedder_fails_meanwhile(near: Rig) -> None:
+    """A refreshed answer reaches the exact layers, although nothing can be said about its meaning."""
+    _fails(near, WRONG_KEY)
+    assert "provider" == near.layer(CACHED, cache="refresh")
+    assert "l1" == near.layer(CACHED)
+    assert 0 == len(near.semantic)
+    _fails(near, None)
+
+
+def test_without_pgvector_the_exact_layers_answer(near: Rig) -> None:
+    """A breaker of its own: L2 goes on, although both are tables of one database."""
+    near.engine.complete(CACHED)
+    near.semantic.outage.down = True
+    assert ["provider", "l1"] == [near.layer(ASKED) for _ in range(2)]
+    near.fast.clear()
+    assert "l2" == near.layer(CACHED)
+    assert ["pgvector"] == [event.store for event in near.seen(StoreFailed)]
+    near.semantic.outage.down = False
+    eventually(lambda: bool(near.seen(StoreRecovered)))
+    assert "l3" == near.layer(ASKED_THEN)
+
+
+def test_while_l2_is_away_l3_answers_and_leaves_no_copy(near: Rig) -> None:
+    """Only L2 can tell whether a copy may be made."""
+    near.engine.complete(CACHED)
+    near.durable.outage.down = True
+    assert ["l3", "l3"] == [near.layer(ASKED) for _ in range(2)]
+    near.durable.outage.down = False
+
+
+def test_while_l1_is_away_copies_are_made_in_l2(near: Rig) -> None:
+    """The next caller is answered exactly."""
+    near.engine.complete(CACHED)
+    near.fast.outage.down = True
+    assert ["l3", "l2"] == [near.layer(ASKED) for _ in range(2)]
+    near.fast.outage.down = False
+
+
+def test_explaining_without_an_embedder_that_answers_says_so(near: Rig) -> None:
+    """Explaining is no reason to fail either."""
+    near.engine.complete(CACHED)
+    _fails(near, DOWN)
+    explanation = near.engine.cache.explain(ASKED)
+    assert Layer.PROVIDER == explanation.answered_by
+    assert "the embedder or its store does not answer" in explanation.semantic
+    _fails(near, None)
+
+
+def test_a_label_store_that_is_away_leaves_the_default(near: Rig) -> None:
+    """Not knowing the error is no reason to stop answering."""
+    near.engine.complete(CACHED)
+    near.durable.outage.down = True
+    assert "l3" == near.layer(ASKED, semantic=replace(LENIENT, max_error=0.01))
+    near.durable.outage.down = False
+
+
+def test_vectors_that_were_made_are_remembered_in_the_process(near: Rig) -> None:
+    """After an outage of L3 nothing is embedded twice."""
+    near.semantic.outage.down = True
+    near.engine.complete(CACHED)
+    near.engine.cache.invalidate(namespace="default")
+    near.engine.complete(CACHED)
+    assert [CACHED] == embedded(near)
+    near.semantic.outage.down = False
