@@ -144,7 +144,8 @@ def _print_acceptance(title: str, counts: list[dict[str, Any]]) -> None:
     for same in (False, True):
         rows = [row for row in counts if row["same"] == same]
         total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in ("pairs", "accepted")}
-        for row in [*rows, total | {"kind": "all"}] if rows else []:
+        total["kind"] = "all"
+        for row in [*rows, total] if rows else []:
             share = row["accepted"] / row["pairs"]
             print(f"{title}, {'must' if same else 'must not'} match, {row['kind']:<12}{share:>8.1%} of {row['pairs']}")
 
