@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -131,19 +133,25 @@ def _llm() -> Generator[CachedLLM]:
 
 @contextmanager
 def _prefect() -> Generator[None]:
-    """Run a Prefect server on SQLite; what is printed meanwhile would be timed too."""
+    """Run a Prefect server on SQLite; Prefect's messages are made as in any run, but nobody sees them."""
     quiet: dict[Any, Any] = {
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         # The server has pages to say when two of its own writes meet in SQLite, and when it is stopped at work.
         PREFECT_SERVER_ANALYTICS_ENABLED: False,
         PREFECT_SERVER_LOGGING_LEVEL: "CRITICAL",
     }
-    with temporary_settings(quiet), prefect_test_harness(server_startup_timeout=180):
-        # By hand, because Prefect reads the settings of its logs before this program can change them.
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, PrefectConsoleHandler):
-                handler.setLevel(logging.ERROR)
+    with (
+        temporary_settings(quiet),
+        prefect_test_harness(server_startup_timeout=180),
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+    ):
+        consoles = [one.console for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
+        shown = [console.file for console in consoles]
+        for console in consoles:
+            console.file = nowhere
         yield
+        for console, file in zip(consoles, shown, strict=True):
+            console.file = file
 
 
 if __name__ == "__main__":

@@ -223,10 +223,9 @@ class Cognition:
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
             closing.callback(machinery.stores.close)
-            if machinery.embedder is not None:
-                closing.callback(machinery.embedder.close)
+            closing.callback(machinery.models.close)
             closing.callback(machinery.buffer.close)
-            closing.callback(machinery.loop.close, machinery.provider.close())
+            closing.callback(machinery.loop.close, machinery.models.provider.close())
 
     def __enter__(self) -> Self:
         """Return the engine."""

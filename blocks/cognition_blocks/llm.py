@@ -16,7 +16,7 @@ from cognition.domain.explanation import Explanation
 from cognition.domain.ledger import LayerStats
 from cognition.model import CompletionModel
 from cognition.runtime import CallOptions, engine_for
-from cognition.services.cache_control import BadHit
+from cognition.services.cache_control import BadHit, Conditions
 from cognition_blocks.booking import booked
 from cognition_blocks.config import LLMConfig
 from cognition_blocks.llm_reference import SLUG
@@ -231,35 +231,17 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         """Return the request that `complete` would make of the same arguments, for `invalidate(request=...)`."""
         return self.engine.request(prompt, **self.to_config().completing(options))
 
-    def invalidate(
-        self,
-        *,
-        tag: str | None = None,
-        older_than: timedelta | None = None,
-        request: CompletionRequest | None = None,
-        similar_to: str | CompletionRequest | None = None,
-        above: float = 0.92,
-    ) -> dict[Layer, int]:
+    def invalidate(self, **conditions: Unpack[Conditions]) -> dict[Layer, int]:
         """Declare cached answers of this namespace wrong: all, or those for which every condition given holds.
 
         Args:
-            tag: Answers that carry a tag, such as `project:atlas`.
-            older_than: Answers of at least this age.
-            request: The answer to one request, see `request`.
-            similar_to: Answers to questions like this one.
-            above: The lowest cosine similarity that counts as like it.
+            **conditions: See `cognition.services.cache_control.Conditions`.
 
         Returns:
             How many entries each layer dropped.
         """
-        return self.engine.cache.invalidate(
-            namespace=self.namespace,
-            tag=tag,
-            older_than=older_than,
-            request=request,
-            similar_to=similar_to,
-            above=above,
-        )
+        conditions.setdefault("namespace", self.namespace)
+        return self.engine.cache.invalidate(**conditions)
 
     def explain(self, prompt: Prompt, **options: Unpack[CallOptions[Any]]) -> Explanation:
         """Say which layer would answer a prompt now and why; nothing is asked, counted or changed."""

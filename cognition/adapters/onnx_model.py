@@ -20,6 +20,8 @@ from cognition.errors import CacheUnavailable, ConfigurationError
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+
 Tokens = NDArray[np.int64]
 """Token numbers of some texts of one length: one row a text."""
 
@@ -37,12 +39,12 @@ class _Loaded:
 class OnnxModel:
     """Loads on first use, once a process; safe to use from any thread, and after a fork."""
 
-    def __init__(self, name: str, weights: Callable[[], bytes], tokenizer: Callable[[], bytes]) -> None:
+    def __init__(self, name: str, weights: Callable[[], bytes | str], tokenizer: Callable[[], bytes]) -> None:
         """Check that models can be run here, without loading this one.
 
         Args:
             name: Name of the model in messages.
-            weights: Returns the contents of its ONNX file.
+            weights: Returns the contents of its ONNX file, or where that lies.
             tokenizer: Returns the contents of its `tokenizer.json`.
 
         Raises:
@@ -120,7 +122,7 @@ class OnnxModel:
         self._lock = threading.Lock()
 
 
-def _load(name: str, weights: bytes, tokenizer: bytes) -> _Loaded:
+def _load(name: str, weights: bytes | str, tokenizer: bytes) -> _Loaded:
     # Heavy: a tenth of a second, and not everybody has a local model.
     from tokenizers import Tokenizer  # noqa: PLC0415
 
@@ -136,9 +138,13 @@ def _load(name: str, weights: bytes, tokenizer: bytes) -> _Loaded:
     except Exception as error:
         # Both libraries raise classes of their own that they do not publish.
         raise ConfigurationError(f"The files of {name} are no model that can be run: {_first_line(error)}.") from error
+    inputs = frozenset(given.name for given in session.get_inputs())
+    if not inputs <= _INPUTS:
+        unknown = ", ".join(sorted(inputs - _INPUTS))
+        raise ConfigurationError(f"{name} wants inputs that we do not have ({unknown}); export an encoder.")
     words.no_padding()
     words.no_truncation()
-    return _Loaded(session, frozenset(given.name for given in session.get_inputs()), words)
+    return _Loaded(session, inputs, words)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from cognition.cli.explain import explain, report_bad_hit
 from cognition.cli.hours import MOST_HOURS
+from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
 from cognition.runtime import Cognition
@@ -51,28 +53,40 @@ def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
     print_table(f"The last {hours:g} hours", columns, rows)
 
 
-@cache_app.command()
-def invalidate(
-    namespace: Annotated[str | None, typer.Option(help="All answers of a namespace.")] = None,
-    model: Annotated[str | None, typer.Option(help="All answers of a model, as provider:model.")] = None,
-    tag: Annotated[str | None, typer.Option(help="All answers that carry a tag, such as team:support.")] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """Which answers are declared wrong."""
+
+    namespace: Annotated[str | None, typer.Option(help="All answers of a namespace.")] = None
+    model: Annotated[str | None, typer.Option(help="All answers of a model, as provider:model.")] = None
+    tag: Annotated[str | None, typer.Option(help="All answers that carry a tag, such as team:support.")] = None
     older_than_hours: Annotated[
         float | None, typer.Option(help="All answers older than this.", min=0, max=MOST_HOURS)
-    ] = None,
-    similar_to: Annotated[str | None, typer.Option(help="All answers to questions like this one.")] = None,
-    above: Annotated[float, typer.Option(help="How like it at least, as cosine similarity.", min=0, max=1)] = 0.92,
-    json_output: AsJson = False,
-) -> None:
+    ] = None
+    similar_to: Annotated[str | None, typer.Option(help="All answers to questions like this one.")] = None
+    above: Annotated[float, typer.Option(help="How like it at least, as cosine similarity.", min=0, max=1)] = 0.92
+    json_output: AsJson = False
+
+
+def invalidate(wrong: Wrong) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""
-    age = timedelta(hours=older_than_hours) if older_than_hours is not None else None
+    age = timedelta(hours=wrong.older_than_hours) if wrong.older_than_hours is not None else None
     with Cognition.open() as engine:
         dropped = engine.cache.invalidate(
-            namespace=namespace, model=model, tag=tag, older_than=age, similar_to=similar_to, above=above
+            namespace=wrong.namespace,
+            model=wrong.model,
+            tag=wrong.tag,
+            older_than=age,
+            similar_to=wrong.similar_to,
+            above=wrong.above,
         )
-    if json_output:
+    if wrong.json_output:
         print_json({"dropped": dropped})
     else:
         typer.echo("Dropped " + ", ".join(f"{count} in {layer}" for layer, count in dropped.items()) + ".")
+
+
+cache_app.command("invalidate")(command_of(Wrong, invalidate))
 
 
 @cache_app.command()

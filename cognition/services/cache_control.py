@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from cognition.domain.attribution import Attribution
 from cognition.domain.completion import Call, Completion, CompletionRequest, Prompt
@@ -22,6 +22,32 @@ from cognition.services.explaining import OFF, Explaining
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.semantic_trust import SemanticTrust
+
+
+class Conditions(TypedDict, total=False):
+    """Which answers are declared wrong.
+
+    Attributes:
+        namespace: All answers of a namespace.
+        model: All answers that a model gave, as `provider:model`.
+        tag: All answers that carry a tag, such as `team:support`.
+        request: The answer to one request, as `Cognition.request` builds it.
+        older_than: All answers older than this.
+        similar_to: All answers to questions like this one, whatever their model and instructions; of a request its last
+            user message counts.
+        above: The lowest cosine similarity that counts as like it, 0.92 unless it is given.
+    """
+
+    namespace: str | None
+    model: str | None
+    tag: str | None
+    request: CompletionRequest | None
+    older_than: timedelta | None
+    similar_to: str | CompletionRequest | None
+    above: float
+
+
+_ABOVE = 0.92
 
 
 class Doors(Protocol):
@@ -138,28 +164,11 @@ class CacheControl:
             return met if met.served else None
         return self._parts.trust.find_served(self._tenant, booked.request_key)
 
-    def invalidate(
-        self,
-        *,
-        namespace: str | None = None,
-        model: str | None = None,
-        tag: str | None = None,
-        request: CompletionRequest | None = None,
-        older_than: timedelta | None = None,
-        similar_to: str | CompletionRequest | None = None,
-        above: float = 0.92,
-    ) -> dict[Layer, int]:
+    def invalidate(self, **conditions: Unpack[Conditions]) -> dict[Layer, int]:
         """Declare answers wrong, in every layer and for every process; conditions that are given must all hold.
 
         Args:
-            namespace: All answers of a namespace.
-            model: All answers that a model gave, as `provider:model`.
-            tag: All answers that carry a tag, such as `team:support`.
-            request: The answer to one request, as `Cognition.request` builds it.
-            older_than: All answers older than this.
-            similar_to: All answers to questions like this one, whatever their model and instructions; of a request its
-                last user message counts.
-            above: The lowest cosine similarity that counts as like it.
+            **conditions: See `Conditions`; those that are None do not count.
 
         Returns:
             How many entries each layer dropped; copies in L1 that L2 no longer knows are made unreachable uncounted.
@@ -168,14 +177,15 @@ class CacheControl:
             ConfigurationError: No condition is given, or nothing can say what is similar.
             CacheUnavailable: A store does not answer; invalidate again when it does.
         """
-        if all(condition is None for condition in (namespace, model, tag, request, older_than, similar_to)):
-            message = "Say what to invalidate: a namespace, model, tag, request, older_than or similar_to."
-            raise ConfigurationError(message)
+        above = conditions.pop("above", _ABOVE)
+        _check(conditions)
+        request, older_than = conditions.get("request"), conditions.get("older_than")
+        similar_to = conditions.get("similar_to")
         selection = Selection(
             tenant=self._tenant,
-            namespace=request.namespace if request else namespace,
-            model=model,
-            tag=tag,
+            namespace=request.namespace if request else conditions.get("namespace"),
+            model=conditions.get("model"),
+            tag=conditions.get("tag"),
             key=address_of(request).key if request else None,
             created_before=self._clock() - older_than if older_than is not None else None,
             similar=self._near(similar_to, above) if similar_to is not None else None,
@@ -226,3 +236,11 @@ class CacheControl:
             limit: Delete at most so many, so that no lock is held long.
         """
         return self._parts.durable.purge(self._clock(), limit)
+
+
+def _check(conditions: Conditions) -> None:
+    known = Conditions.__optional_keys__ - {"above"}
+    if unknown := conditions.keys() - known:
+        raise ConfigurationError(f"There is no condition {', '.join(sorted(unknown))}; use {', '.join(sorted(known))}.")
+    if all(condition is None for condition in conditions.values()):
+        raise ConfigurationError("Say what to invalidate: a namespace, model, tag, request, older_than or similar_to.")

@@ -50,7 +50,7 @@ class Explaining:
             scope_key=address.scope_key.hex(),
             answered_by=held or (sighting.hit.layer if sighting and sighting.hit else Layer.PROVIDER),
             layers=layers,
-            semantic=_sentence(call, sighting, policy),
+            semantic=self._sentence(call, address, sighting, policy),
             nearby=self._nearby(sighting, address.key.hex()) if sighting else (),
         )
 
@@ -67,6 +67,20 @@ class Explaining:
         if self._semantic is None or policy.mode == "off":
             return None
         return self._semantic.look_up([(call, address)], policy, quiet=True)[0]
+
+    def _sentence(self, call: Call, address: Address, sighting: Sighting | None, policy: SemanticPolicy) -> str:
+        if policy.mode == "off":
+            return "The policy switches the semantic layer off."
+        if self._semantic is None or sighting is None:
+            return OFF
+        if sighting.question is None:
+            if asked_text(call.request) is None:
+                return "The last message has no text, so only the same request is answered from the cache."
+            return "The text is longer than the embedder's window, or the embedder or its store does not answer."
+        held = len(sighting.neighbours)
+        found = f"The nearest {held} questions of this scope were compared" if held else "This scope holds no question"
+        mode = "; shadow mode only compares" if policy.mode == "shadow" else ""
+        return f"{found}; {_bar(self._semantic.bar(address, policy))}{mode}."
 
     def _nearby(self, sighting: Sighting, key: str) -> list[NearbyQuestion]:
         verdicts = sighting.decision.verdicts if sighting.decision else ()
@@ -86,21 +100,6 @@ class Explaining:
             reasons=[reason for reason in reasons if reason],
             time_left=neighbour.entry.expires_at - self._clock(),
         )
-
-
-def _sentence(call: Call, sighting: Sighting | None, policy: SemanticPolicy) -> str:
-    if policy.mode == "off":
-        return "The policy switches the semantic layer off."
-    if sighting is None:
-        return OFF
-    if sighting.question is None or sighting.bar is None:
-        if asked_text(call.request) is None:
-            return "The last message has no text, so only the same request is answered from the cache."
-        return "The text is longer than the embedder's window, or the embedder or its store does not answer."
-    held = len(sighting.neighbours)
-    found = f"The nearest {held} questions of this scope were compared" if held else "This scope holds no question"
-    mode = "; shadow mode only compares" if policy.mode == "shadow" else ""
-    return f"{found}; {_bar(sighting.bar)}{mode}."
 
 
 def _bar(bar: Bar) -> str:

@@ -46,7 +46,7 @@ _APART = Policies(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OpinionParts:
     """What it works with.
 

@@ -18,10 +18,10 @@ from cognition.domain.entry import Address, CacheEntry, Hit, Layer
 from cognition.domain.error_bound import Bar
 from cognition.domain.semantic import Neighbour, Pair, Question, asked_text
 from cognition.domain.semantic_policy import SemanticPolicy
-from cognition.domain.similarity import Candidate, Decision, Limits, Verdict, decide
+from cognition.domain.similarity import Candidate, Decision, Limits, decide, doubtful, reconsider
 from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.events import Emit, LookedUp, PairMet, Stored
-from cognition.ports import Clock, Nearby, SemanticStore
+from cognition.ports import Clock, Nearby, SemanticStore, Verifier
 from cognition.resilience.store_breaker import Guarded
 from cognition.services.embeddings import Embeddings
 from cognition.services.semantic_trust import SemanticTrust
@@ -35,8 +35,7 @@ class Sighting:
 
     Attributes:
         question: What was looked up, or None when the layer could not look: no text, too long, or no vector.
-        bar: What a neighbour's score must reach.
-        decision: What was decided of each neighbour.
+            decision: What was decided of each neighbour.
         neighbours: The neighbours, in the order of the decision's verdicts.
         hit: The answer that may be given, as an entry of the asked question, or None.
         pair: The asked question and the neighbour that answers it or nearly does, or None.
@@ -45,7 +44,6 @@ class Sighting:
     """
 
     question: Question | None = None
-    bar: Bar | None = None
     decision: Decision | None = None
     neighbours: Sequence[Neighbour] = ()
     hit: Hit | None = None
@@ -64,13 +62,32 @@ class Sighting:
 _UNSEEN = Sighting()
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A question, what is near it, and what was decided about that."""
+
+    question: Question
+    neighbours: Sequence[Neighbour]
+    decision: Decision
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticParts:
-    """What the layer works with."""
+    """What the layer works with.
+
+    Attributes:
+        embeddings: Vectors of texts.
+        store: Where answers are kept by their meaning.
+        trust: Knows how near a neighbour must be.
+        verifier: Decides about neighbours that only lack score, or None.
+        clock: Returns the present time.
+        emit: Told about look-ups, stores and pairs.
+    """
 
     embeddings: Embeddings
     store: Guarded[SemanticStore]
     trust: SemanticTrust
+    verifier: Guarded[Verifier] | None = None
     clock: Clock
     emit: Emit
 
@@ -95,21 +112,24 @@ class SemanticLayer:
         if policy.mode == "off":
             return [_UNSEEN] * len(asked)
         questions = self._questions(asked)
-        if not any(questions):
+        near = self._nearest([question for question in questions if question], policy.candidates)
+        if near is None:
             return [_UNSEEN] * len(asked)
-        nearby = self._nearest([question for question in questions if question], policy.candidates)
-        if nearby is None:
-            return [_UNSEEN] * len(asked)
-        first = asked[0][1]
-        bar = self._parts.trust.bar(first.tenant, first.namespace, self._parts.embeddings.fingerprint, policy)
-        found = iter(nearby)
+        limits, lowest = self._limits(asked[0][1], policy)
+        decided = self._verified(self._decided(near, limits), limits, lowest)
+        found = iter(decided)
         sightings = [
-            _UNSEEN if question is None else self._sight(call, question, next(found), bar, policy)
+            _UNSEEN if question is None else self._sight(call, next(found), lowest, policy)
             for (call, _), question in zip(asked, questions, strict=True)
         ]
-        if not quiet:
+        if not quiet and decided:
             self._tell(asked[0][0], sightings)
         return sightings
+
+    def bar(self, address: Address, policy: SemanticPolicy) -> Bar:
+        """Return what a neighbour's score must reach in a namespace, and what is known about those that do."""
+        fingerprint = self._parts.embeddings.fingerprint
+        return self._parts.trust.bar(address.tenant, address.namespace, fingerprint, policy)
 
     def question_of(self, call: Call, address: Address) -> Question | None:
         """Return what is kept of a call's question, or None when the layer cannot keep it."""
@@ -133,20 +153,49 @@ class SemanticLayer:
             for (_, address), text in zip(asked, texts, strict=True)
         ]
 
-    def _nearest(self, questions: Sequence[Question], limit: int) -> list[Nearby] | None:
+    def _nearest(self, questions: Sequence[Question], limit: int) -> list[tuple[Question, Nearby]] | None:
+        if not questions:
+            return []
         fingerprint = self._parts.embeddings.fingerprint
-        return self._call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
+        nearby = self._call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
+        return None if nearby is None else list(zip(questions, nearby, strict=True))
 
-    def _sight(self, call: Call, question: Question, nearby: Nearby, bar: Bar, policy: SemanticPolicy) -> Sighting:
-        neighbours = nearby.neighbours
-        candidates = [Candidate(one.text, one.similarity) for one in neighbours]
-        decision = decide(question.text, candidates, Limits(threshold=bar.threshold, floor=policy.floor))
-        best = decision.chosen or _nearly(decision.verdicts, policy.limit_of(question.address.namespace).lowest)
-        sighting = Sighting(question=question, bar=bar, decision=decision, neighbours=neighbours)
+    def _limits(self, address: Address, policy: SemanticPolicy) -> tuple[Limits, float]:
+        """Return what a neighbour must reach in a namespace, and the lowest score that is worth a second look."""
+        limits = Limits(threshold=self.bar(address, policy).threshold, floor=policy.floor)
+        return limits, policy.limit_of(address.namespace).lowest
+
+    def _decided(self, near: Sequence[tuple[Question, Nearby]], limits: Limits) -> list[_Decided]:
+        return [
+            _Decided(question, nearby.neighbours, decide(question.text, _candidates(nearby), limits))
+            for question, nearby in near
+        ]
+
+    def _verified(self, decided: Sequence[_Decided], limits: Limits, lowest: float) -> Sequence[_Decided]:
+        """Let the verifier, where there is one, decide about what only lacks score; all of a batch at once."""
+        verifier = self._parts.verifier
+        doubts = {number: doubtful(one.decision, lowest) for number, one in enumerate(decided)} if verifier else {}
+        pairs = [
+            (verdict.candidate.text, decided[number].question.text) for number, verdict in doubts.items() if verdict
+        ]
+        if verifier is None or not pairs:
+            return decided
+        scores = iter(verifier.breaker.call(partial(verifier.store.verify, pairs), [0.0] * len(pairs)))
+        return [
+            replace(one, decision=reconsider(one.decision, verdict, next(scores), limits))
+            if (verdict := doubts[number])
+            else one
+            for number, one in enumerate(decided)
+        ]
+
+    def _sight(self, call: Call, decided: _Decided, lowest: float, policy: SemanticPolicy) -> Sighting:
+        question, neighbours, decision = decided.question, decided.neighbours, decided.decision
+        sighting = Sighting(question=question, decision=decision, neighbours=neighbours)
         own = next((one.entry for one in neighbours if one.entry.key == question.address.key.hex()), None)
         if own is not None:
             # The very question, which L2 has forgotten sooner: nothing to compare, and nothing to learn from.
             return replace(sighting, hit=Hit(Layer.L3, own) if policy.mode == "on" else None)
+        best = decision.chosen or doubtful(decision, lowest)
         if best is None:
             return sighting
         neighbour = neighbours[decision.verdicts.index(best)]
@@ -197,10 +246,8 @@ class SemanticLayer:
             return default
 
 
-def _nearly(verdicts: Sequence[Verdict], lowest: float) -> Verdict | None:
-    """Return the best neighbour that only lacks score: a verdict on it may lower or raise the bar."""
-    near = [verdict for verdict in verdicts if not verdict.differences and verdict.score >= lowest]
-    return max(near, key=lambda verdict: verdict.score, default=None)
+def _candidates(nearby: Nearby) -> list[Candidate]:
+    return [Candidate(one.text, one.similarity) for one in nearby.neighbours]
 
 
 def _copy(address: Address, neighbour: Neighbour) -> CacheEntry:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cognition.adapters.embedders import ApiAccess, open_embedder
-from cognition.adapters.providers import GenaiPrices, ModelProvider
+from cognition.adapters.providers import GenaiPrices
 from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
-from cognition.ports import Clock, Embedder, Provider
+from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Provider
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.all_layers import AllLayers
 from cognition.services.cache_control import CacheParts
@@ -24,9 +24,9 @@ from cognition.services.reporting import LedgerReports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
-from cognition.settings import Settings, address_of_provider
+from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
-from cognition.wiring.semantic import semantic_layer
+from cognition.wiring.semantic import Models, Near, open_models, semantic_layer
 from cognition.wiring.stores import Stores, open_stores
 
 # Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
@@ -43,10 +43,9 @@ class Machinery:
         ledger: Reports.
         observers: See every event.
         loop: Where the provider is asked.
-        provider: Asks models.
+        models: Asked for answers, vectors and second looks.
         flights: Single flight, on the loop.
         buffer: Ledger rows that wait.
-        embedder: Makes vectors for L3, None when none is set.
         embeddings: Vectors that are remembered, None without an embedder.
         breakers: One for each store.
         stores: Where everything is kept.
@@ -57,10 +56,9 @@ class Machinery:
     ledger: LedgerReports
     observers: Observers
     loop: OwnerLoop
-    provider: Provider
+    models: Models
     flights: SingleFlight[CacheEntry]
     buffer: LedgerBuffer
-    embedder: Embedder | None
     embeddings: Embeddings | None
     breakers: tuple[StoreBreaker, ...]
     stores: Stores
@@ -79,17 +77,8 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     """
     loop = OwnerLoop(_WORKERS)
     # Before any store is opened: what is wrong with a name should not cost a start of servers.
-    embedder = _embedder_of(settings, loop)
-    stores = open_stores(settings, clock)
-    return assemble(stores, settings, clock, Models(provider or ModelProvider(), embedder), loop)
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What asks models: for answers, and for vectors if L3 is wanted."""
-
-    provider: Provider
-    embedder: Embedder | None = None
+    models = open_models(settings, loop, provider)
+    return assemble(open_stores(settings, clock), settings, clock, models, loop)
 
 
 def assemble(
@@ -101,69 +90,71 @@ def assemble(
         stores: Where everything is kept.
         settings: Whose calls, which prices.
         clock: Returns the present time.
-        models: Asks models.
-        loop: Where the provider is asked; by default a new one.
+        models: Asked for answers and vectors.
+        loop: Where they are asked; by default a new one.
     """
-    observers = Observers()
-    emit = observers.emit
     loop = loop or OwnerLoop(_WORKERS)
-    fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
-    durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit, stores.pairs if models.embedder else None)
-    observers.add(buffer.observe)
-    cache = LayeredCache(fast, durable, clock, emit)
-    trust = SemanticTrust(Guarded(stores.pairs, durable.breaker), clock, emit)
-    near = semantic_layer(stores, models.embedder, trust, clock, emit)
-    leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
-    flights = SingleFlight(leases, Codec(dump, load), loop.in_thread)
-    costs = CostControl(GenaiPrices(settings.prices), buffer, clock)
+    base = _base(stores, models, clock)
+    near = base.near
+    layers = AllLayers(base.exact, near.layer if near else None)
     parts = Collaborators(
-        layers=AllLayers(cache, near.layer if near else None),
-        flights=flights,
+        layers=layers,
+        flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
-        costs=costs,
+        costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
-    completion = CompletionService(parts, clock, emit)
+    completion = CompletionService(parts, clock, base.observers.emit)
     if near is not None:
-        ask = OpinionParts(
-            embeddings=near.embeddings,
-            trust=trust,
-            ask=completion.ask,
-            spawn=loop.spawn,
-            in_thread=loop.in_thread,
-        )
-        observers.add(SecondOpinion(ask).observe)
-    control = CacheParts(
-        layers=cache,
-        explaining=Explaining(cache, near.layer if near else None, clock),
-        embeddings=near.embeddings if near else None,
-        trust=trust,
-        semantic=settings.semantic,
-        durable=stores.durable,
-        ledger=stores.ledger,
-        buffer=buffer,
-        clock=clock,
-    )
+        opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
+        base.observers.add(SecondOpinion(opinion).observe)
     return Machinery(
         completion=completion,
-        cache=control,
-        ledger=LedgerReports(stores.ledger, buffer, settings.tenant),
-        observers=observers,
+        cache=CacheParts(
+            layers=base.exact,
+            explaining=Explaining(base.exact, layers.semantic, clock),
+            embeddings=near.embeddings if near else None,
+            trust=base.trust,
+            semantic=settings.semantic,
+            durable=stores.durable,
+            ledger=stores.ledger,
+            buffer=base.buffer,
+            clock=clock,
+        ),
+        ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
+        observers=base.observers,
         loop=loop,
-        provider=models.provider,
-        flights=flights,
-        buffer=buffer,
-        embedder=models.embedder,
+        models=models,
+        flights=parts.flights,
+        buffer=base.buffer,
         embeddings=near.embeddings if near else None,
-        breakers=(fast.breaker, durable.breaker, *(near.breakers if near else ())),
+        breakers=(base.fast.breaker, base.durable.breaker, *(near.breakers if near else ())),
         stores=stores,
     )
 
 
-def _embedder_of(settings: Settings, loop: OwnerLoop) -> Embedder | None:
-    """Return the embedder; the address in the environment is part of its identity, as of a model's."""
-    name = settings.embedder
-    if name is None:
-        return None
-    return open_embedder(name, loop.call, ApiAccess(endpoint=address_of_provider(name.partition(":")[0])))
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the other services stand on."""
+
+    observers: Observers
+    fast: Guarded[FastStore]
+    durable: Guarded[DurableStore]
+    leases: Sequence[Guarded[LeaseStore]]
+    buffer: LedgerBuffer
+    exact: LayeredCache
+    trust: SemanticTrust
+    near: Near | None
+
+
+def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
+    observers = Observers()
+    emit = observers.emit
+    fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
+    durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
+    buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit, stores.pairs if models.embedder else None)
+    observers.add(buffer.observe)
+    trust = SemanticTrust(Guarded(stores.pairs, durable.breaker), clock, emit)
+    near = semantic_layer(stores, models, trust, clock, emit)
+    leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
+    return _Base(observers, fast, durable, leases, buffer, LayeredCache(fast, durable, clock, emit), trust, near)

@@ -1,5 +1,4 @@
-# ruff: noqa
-"""Numbers, with their units, dates and versions."""
+"""Numbers with their units, dates and versions."""
 
 from __future__ import annotations
 
@@ -9,23 +8,33 @@ from typing import NamedTuple
 from cognition.domain.guard.lexicon import Lexicon
 from cognition.domain.guard.text import Kind, Token
 
+_BEFORE = frozenset(["usd", "eur", "gbp", "inr", "version"])
+"""Units that stand before their number."""
+_VERSIONED = frozenset(["version", "v", "python", "java", "node", "postgres", "postgresql", "django", "release"])
+"""Words after which `3.10` is not `3.1`."""
+_NOT_ALONE = frozenset(["one", "single", "double", "half"])
+"""Number words that count only before a unit."""
+_ORDINAL = ("st", "nd", "rd", "th")
+_LONGEST = 5
+"""Words that one number takes at most."""
+_TENS = range(20, 100, 10)
+_ONES = range(1, 10)
+
 
 class Amount(NamedTuple):
-    """A number as it stands in a text.
+    """A number as it stands in a text, or a month or a day of the week.
 
     Attributes:
-        value: The number; a version keeps its dots (`3.10` is not `3.1`).
-        unit: Its unit, a month or a name of a day, or an empty string.
-        ordinal: Whether it counts a place in an order.
+        value: The number, or the month or day; a version keeps its dots.
+        unit: Its unit, `date` for a month or a day, or an empty string.
     """
 
     value: str
     unit: str
-    ordinal: bool = False
 
     def __str__(self) -> str:
         """Write it for people."""
-        return f"{self.value} {self.unit}".strip()
+        return self.value if self.unit == "date" else f"{self.value} {self.unit}".strip()
 
 
 def amounts_of(tokens: Sequence[Token], words: Lexicon) -> tuple[tuple[Amount, ...], frozenset[int]]:
@@ -38,64 +47,63 @@ def amounts_of(tokens: Sequence[Token], words: Lexicon) -> tuple[tuple[Amount, .
     taken: set[int] = set()
     place = 0
     while place < len(tokens):
-        word = tokens[place].word
-        value, ordinal, used = _value(tokens, place, words)
-        if value is None:
-            if word in words.calendar and _is_date(tokens, place):
-                found.append(Amount(words.calendar[word], "date"))
-                taken.add(place)
+        value, used = _value(tokens, place, words)
+        if not used:
             place += 1
             continue
-        taken.update(range(place, place + used))
-        unit = ""
         after = place + used
-        if after < len(tokens) and (name := words.units.get(tokens[after].word)) and name not in _CALENDAR_ONLY:
+        taken.update(range(place, after))
+        unit = "date" if value in words.calendar.values() else ""
+        if not unit and after < len(tokens) and (name := words.units.get(tokens[after].word)):
             unit = name
             taken.add(after)
-        elif place and (name := words.units.get(tokens[place - 1].word)) in _BEFORE:
-            unit = name or ""
+        elif not unit and place and (name := words.units.get(tokens[place - 1].word, "")) in _BEFORE:
+            unit = name
             taken.add(place - 1)
-        found.append(Amount(value, unit, ordinal))
+        found.append(Amount(value, unit))
         place = after
     return tuple(found), frozenset(taken)
 
 
-_BEFORE = frozenset(["usd", "eur", "gbp", "inr", "version"])
-_CALENDAR_ONLY = frozenset(["am"])
-
-
-def _is_date(tokens: Sequence[Token], place: int) -> bool:
-    return tokens[place].word != "may" or (tokens[place].surface[:1].isupper() and not tokens[place].opens)
-
-
-def _value(tokens: Sequence[Token], place: int, words: Lexicon) -> tuple[str | None, bool, int]:
-    """Return the number that begins at a place, whether it is an ordinal, and how many words it takes."""
+def _value(tokens: Sequence[Token], place: int, words: Lexicon) -> tuple[str, int]:
+    """Return the number that begins at a place and how many words it takes, 0 where there is none."""
     token = tokens[place]
     if token.kind is Kind.NUMBER:
-        text = token.word
-        if text[-2:] in {"st", "nd", "rd", "th"}:
-            return text[:-2], True, 1
-        if text.count(".") > 1 or (place and tokens[place - 1].word in {"version", "v", "python", "java"}):
-            return text, False, 1
-        return _scaled(float(text), tokens, place + 1, words)
-    if token.kind is not Kind.WORD:
-        return None, False, 0
-    if token.word in words.ordinals:
-        if token.word == "second" and place and tokens[place - 1].word in {"a", "per"}:
-            return None, False, 0
-        return f"{words.ordinals[token.word]:g}", True, 1
-    number = words.numbers.get(token.word)
-    if number is None or token.word in {"one", "single", "double", "half"}:
-        return None, False, 0
+        return _digits(tokens, place, words)
+    if token.kind is not Kind.WORD or token.word not in words.countable:
+        return "", 0
+    if month := words.calendar.get(token.word):
+        is_month = token.word != "may" or (token.surface[0].isupper() and not token.opens)
+        return month, int(is_month)
+    if ordinal := words.ordinals.get(token.word):
+        is_unit = token.word == "second" and place > 0 and tokens[place - 1].word in {"a", "per", "one"}
+        return f"{ordinal:g}", int(not is_unit)
+    return _spelled(tokens, place, words)
+
+
+def _spelled(tokens: Sequence[Token], place: int, words: Lexicon) -> tuple[str, int]:
+    word = tokens[place].word
     following = tokens[place + 1].word if place + 1 < len(tokens) else ""
-    if number >= 20 and number % 10 == 0 and 0 < words.numbers.get(following, 0) < 10:
-        return _scaled(number + words.numbers[following], tokens, place + 2, words, used=2)
-    return _scaled(number, tokens, place + 1, words)
+    if word in _NOT_ALONE and following not in words.units:
+        return "", 0
+    number, more = words.numbers[word], words.numbers.get(following, 0)
+    if number in _TENS and more in _ONES:
+        return _scaled(number + more, tokens[place : place + _LONGEST], words, used=2)
+    return _scaled(number, tokens[place : place + _LONGEST], words)
 
 
-def _scaled(value: float, tokens: Sequence[Token], after: int, words: Lexicon, used: int = 1) -> tuple[str, bool, int]:
-    while after < len(tokens) and (factor := words.multipliers.get(tokens[after].word)):
+def _digits(tokens: Sequence[Token], place: int, words: Lexicon) -> tuple[str, int]:
+    text = tokens[place].word
+    if text.endswith(_ORDINAL):
+        return text[:-2], 1
+    if text.count(".") > 1 or (place and tokens[place - 1].word in _VERSIONED):
+        return text, 1
+    return _scaled(float(text), tokens[place : place + _LONGEST], words)
+
+
+def _scaled(value: float, tokens: Sequence[Token], words: Lexicon, used: int = 1) -> tuple[str, int]:
+    """Multiply a number by the words after it (`15 k`, `two hundred thousand`)."""
+    while used < len(tokens) and (factor := words.multipliers.get(tokens[used].word)):
         value *= factor
-        after += 1
         used += 1
-    return f"{value:.12g}", False, used
+    return f"{value:.12g}", used

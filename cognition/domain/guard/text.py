@@ -1,7 +1,7 @@
 """Text to tokens: what every rule reads.
 
-English spelling is evened out here: contractions, possessives, dots in abbreviations, hyphens, spelled numbers. Nothing
-of a text is dropped; the work is linear in its length.
+English spelling is evened out here: contractions, possessives, dots in abbreviations, hyphens. Nothing of a text is
+dropped; the work grows linearly with its length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Kind(Enum):
     WORD = "word"
     NUMBER = "number"
     LITERAL = "literal"
-    """Code, a URL, an address, a path, a model or article number: means itself only, letter by letter."""
+    """Code, a URL, an address, a path, the name of a model: means itself only, letter by letter."""
     MARK = "mark"
 
 
@@ -28,7 +28,7 @@ class Token(NamedTuple):
     """One word, number, literal or punctuation mark.
 
     Attributes:
-        word: Lower case, evened out.
+        word: Lower case, evened out; a literal keeps its case.
         surface: As written.
         kind: What it is.
         opens: Whether it begins a sentence.
@@ -43,25 +43,27 @@ class Token(NamedTuple):
 _TOKEN = re.compile(
     r"""
     (?P<literal>
-        (?:https?|ftp|file|s3|redis|postgresql)://[^\s<>"']+[^\s<>"'.,;:!?)]     # a URL
-      | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                             # an e-mail address
-      | (?<!\w)(?:~|\.{1,2})?(?:/[\w.@-]*\w){2,}                                 # a file path
+        (?:https?|ftp|file|s3|redis|postgresql)://[^\s<>"']*[^\s<>"'.,;:!?)]     # a URL
+      | [\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+                                        # an e-mail address
+      | (?<!\w)(?:~|\.{1,2})?(?:/[\w@-][\w.@-]*){2,}                             # a file path
       | (?<!\w)[A-Za-z]:\\[\w.\\-]+
       | (?<!\S)--?[A-Za-z][\w-]*                                                 # a flag
-      | [A-Za-z]\w*(?:_\w+)+(?:\(\))? | [A-Za-z]\w*\(\) | \$\w*[A-Za-z]\w*       # snake_case, call(), $VARIABLE
+      | [A-Za-z]\w*(?:_\w+)+(?:\(\))? | [A-Za-z]\w*\(\) | \$[A-Za-z]\w*          # snake_case, call(), $VARIABLE
+      | [\u2190-\u2bff\U0001f000-\U0001faff]                                     # an arrow, an emoji
       | [A-Za-z]\+\+ | (?<!\w)[CFJ]\#(?!\w) | (?<!\w)\.(?:NET|net)\b             # C++, C#, .NET
     )
   | (?P<number>\d[\d,.]*(?:st|nd|rd|th)?(?![\w-]*[A-Za-z]|-\d))
   | (?P<word>[^\W_]+(?:['.-][^\W_]+)*)
+  | (?P<unit>[$€£₹](?=\s?\d)|(?<=\d)\s?(?:%|°[CF]?))
   | (?P<mark>[^\s\w])
     """,
     re.VERBOSE,
 )
 _FOLDED = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"})
-_ENDS = frozenset(".?!:\n")
-_PARTS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_ENDS = frozenset(".?!:")
 _AMOUNT = re.compile(r"(\d[\d.,]*)([^\W\d_]+)")
-_PRICE = re.compile(r"([^\W\d_]+)(\d[\d.,]*)")
+_PRICE = re.compile(r"([^\W\d_]+)\.?(\d[\d.,]*)")
+_DIGIT = re.compile(r"\d")
 
 
 def tokens_of(text: str) -> list[Token]:
@@ -77,6 +79,8 @@ def tokens_of(text: str) -> list[Token]:
             continue
         if group == "literal":
             found.append(Token(surface, surface, Kind.LITERAL, opens))
+        elif group == "unit":
+            found.append(Token(surface.strip().lower(), surface, Kind.WORD, opens))
         elif group == "number":
             found.append(Token(surface.rstrip(",.").replace(",", ""), surface, Kind.NUMBER, opens))
         else:
@@ -91,33 +95,37 @@ def _parts(surface: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
     if expansion := words.contractions.get(lower):
         for word in expansion:
             yield Token(word, surface, Kind.WORD, opens)
-        return
-    if any(character.isdigit() for character in lower):
+    elif lower.isalpha():
+        yield Token(lower, surface, Kind.WORD, opens)
+    elif _DIGIT.search(lower):
         yield from _mixed(surface, lower, words, opens=opens)
-        return
-    for piece in surface.split("-"):
-        yield from _apostrophe(piece, words, opens=opens)
+    else:
+        pieces = surface.split("-")
+        if len(pieces) > 1 and len(pieces[0]) == 1:  # e-mail, x-ray, t-shirt
+            pieces[:2] = [pieces[0] + pieces[1]]
+        for piece in pieces:
+            yield from _apostrophe(piece, words, opens=opens)
 
 
 def _apostrophe(surface: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
+    """Split at an apostrophe, and at a full stop without a space after it, but not `B.Tech` and `U.S.`."""
     word, _, ending = surface.lower().partition("'")
     head = surface[: len(word)]
-    dotted = word.replace(".", "")
-    if "." in word and not (len(word) > 2 * len(dotted) - 2 or "." in word[1:2]):
-        for piece in head.split("."):  # a full stop without a space
+    if "." in word and "." not in word[1:2]:
+        for piece in head.split("."):
             yield Token(piece.lower(), piece, Kind.WORD, opens)
-    else:
-        if ending == "t" and dotted.endswith("n"):
-            dotted = dotted[:-1]
-        yield Token("usa" if word == "u.s" else dotted, head, Kind.WORD, opens)
-    if ending == "t":
+        return
+    if ending == "t" and word.endswith("n"):
+        yield Token(word[:-1], head, Kind.WORD, opens)
         yield Token("not", surface, Kind.WORD, opens=False)
-    elif expansion := words.endings.get(ending if ending != "s" or word in words.takes_is else ""):
-        yield Token(expansion, surface, Kind.WORD, opens=False)
+        return
+    yield Token("usa" if word == "u.s" else word.replace(".", ""), head, Kind.WORD, opens)
+    if (ending != "s" or word in words.takes_is) and (rest := words.endings.get(ending)):
+        yield Token(rest, surface, Kind.WORD, opens=False)
 
 
 def _mixed(surface: str, lower: str, words: Lexicon, *, opens: bool) -> Iterator[Token]:
-    """Read letters and digits together: an amount with its unit, an ordinal, or else a name such as `s7`."""
+    """Read letters and digits together: amounts with their units (`5kg`, `4-week`), or else a name (`s7`)."""
     pieces = [piece for piece in lower.split("-") if piece]
     read: list[Token] = []
     for piece in pieces:
@@ -132,6 +140,6 @@ def _mixed(surface: str, lower: str, words: Lexicon, *, opens: bool) -> Iterator
             read.append(Token(match.group(1), match.group(1), Kind.WORD, opens))
             read.append(Token(match.group(2).replace(",", ""), match.group(2), Kind.NUMBER, opens=False))
         else:
-            yield Token(lower.replace("'s", ""), surface, Kind.LITERAL, opens)
-            return
+            read = [Token(lower.removesuffix("'s"), surface, Kind.LITERAL, opens)]
+            break
     yield from read

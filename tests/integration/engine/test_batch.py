@@ -69,7 +69,7 @@ def test_l1_is_asked_once(stage: Stage) -> None:
 
 
 def test_l2_is_asked_once(stage: Stage, statements: list[str]) -> None:
-    """All hits of L2 cost one MGET, one statement and one script that copies them to L1."""
+    """All hits of L2 cost one MGET, one statement and one script; after a flush one more, about the generation."""
     engine = stage.open()
     engine.complete_many(PROMPTS, credentials=stage.credentials)
     assert engine.ledger.flush()
@@ -79,7 +79,7 @@ def test_l2_is_asked_once(stage: Stage, statements: list[str]) -> None:
     done = engine.complete_many(PROMPTS, credentials=stage.credentials)
     about_entries = [statement for statement in statements if "llm_cache." in statement]
     assert {"l2"} == {one.layer for one in done}
-    assert (1, 1) == (len(about_entries), (_commands(stage) - before)["mget"])
+    assert (2, 1) == (len(about_entries), (_commands(stage) - before)["mget"])
     assert 1 == (_commands(stage) - before)["evalsha"]
 
 

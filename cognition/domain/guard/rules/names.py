@@ -6,21 +6,20 @@ from cognition.domain.guard.features import Term
 from cognition.domain.guard.pair import Pair
 
 _TELLING = 0.6
+"""Weight of a word that may stand where the other text has a name."""
 
 
 def differs(pair: Pair) -> str | None:
-    """Refuse when each text has a name, or a telling word in its place, that the other lacks."""
+    """Refuse when one text has a name where the other has another name or a telling word."""
     cached, asked = pair.alignment.cached, pair.alignment.asked
-    ours, theirs = _named(cached), _named(asked)
-    if (ours and any(term.weight >= _TELLING for term in asked)) or (
-        theirs and any(term.weight >= _TELLING for term in cached)
-    ):
+    ours, theirs = (tuple(term for term in terms if term.named) for terms in (cached, asked))
+    if (ours and _tell(asked)) or (theirs and _tell(cached)):
         return f"names differ: {_list(ours or cached)} / {_list(theirs or asked)}"
     return None
 
 
-def _named(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    return tuple(term for term in terms if term.named)
+def _tell(terms: tuple[Term, ...]) -> bool:
+    return any(term.weight >= _TELLING for term in terms)
 
 
 def _list(terms: tuple[Term, ...]) -> str:

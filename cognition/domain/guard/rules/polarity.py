@@ -1,4 +1,3 @@
-# ruff: noqa
 """Negation and opposites: what turns a statement round."""
 
 from __future__ import annotations
@@ -8,18 +7,32 @@ from cognition.domain.guard.lexicon import lexicon
 from cognition.domain.guard.pair import Pair
 
 _DEGREES = frozenset(
-    ["more", "less", "most", "least", "increas", "decreas", "reduc", "rais", "lower", "few", "fewer", "too"]
+    ["more", "less", "most", "least", "fewer", "increase", "decrease", "reduce", "raise", "lower", "gain", "lose"]
 )
-_OPPOSED = (
-    ({"before"}, {"after"}), ({"until", "till"}, {"since", "after"}), ({"on"}, {"off"}), ({"up"}, {"down"}),
-    ({"over", "above"}, {"under", "below", "beneath"}), ({"for"}, {"against"}), ({"with"}, {"without"}),
-    ({"inside", "into"}, {"outside", "out"}), ({"he", "him", "his"}, {"she", "her", "hers"}), ({"to"}, {"from"}),
-    ({"all", "every"}, {"some"}),
-)  # fmt: skip
+"""Words that turn an opposite back (`more patient`, `less impatient`)."""
+_OPPOSED = tuple(
+    (frozenset(left.split()), frozenset(right.split()))
+    for left, right in (
+        ("before", "after"),
+        ("until till", "since after"),
+        ("on", "off"),
+        ("up", "down"),
+        ("over above", "under below beneath"),
+        ("for", "against"),
+        ("with", "without"),
+        ("inside into", "outside out"),
+        ("to", "from"),
+        ("he him his", "she her hers"),
+        ("all every", "some"),
+        ("both", "either neither"),
+        ("and", "or"),
+    )
+)
+"""Small words that are opposites where each text has one side only."""
 
 
 def negation(pair: Pair) -> str | None:
-    """Refuse when one text is negated and the other is not; `not good` and `bad` are the same."""
+    """Refuse when one text is negated and the other is not; `not good` and `bad` pass."""
     cached, asked = _turns(pair.cached, pair.alignment.cached), _turns(pair.asked, pair.alignment.asked)
     if len(cached) % 2 == len(asked) % 2 or len(pair.alignment.opposite) == 1:
         return None
@@ -27,20 +40,19 @@ def negation(pair: Pair) -> str | None:
 
 
 def opposites(pair: Pair) -> str | None:
-    """Refuse when a word stands where the other text has its opposite; `more patient` and `less impatient` pass."""
+    """Refuse when a word stands where the other text has its opposite; `more patient`, `less impatient` pass."""
     pairs = pair.alignment.opposite
     if not pairs:
-        return _opposed(pair)
-    negated = len(_turns(pair.cached, pair.alignment.cached)) + len(_turns(pair.asked, pair.alignment.asked))
-    if len(pairs) == 1 and negated % 2:
-        return None
-    if len(pairs) == 2 and not negated % 2 and any(one.stem in _DEGREES for one, _ in pairs):  # noqa: PLR2004
+        return _opposed(frozenset(pair.cached.words), frozenset(pair.asked.words))
+    turned = len(_turns(pair.cached, pair.alignment.cached)) + len(_turns(pair.asked, pair.alignment.asked))
+    turned += len(pairs)
+    returns = len(pairs) == 1 or any(one.word in _DEGREES for one, _ in pairs)
+    if turned == 2 and returns:  # noqa: PLR2004  turned round and back again
         return None
     return "opposites: " + ", ".join(f"{one.word} / {other.word}" for one, other in pairs)
 
 
-def _opposed(pair: Pair) -> str | None:
-    cached, asked = frozenset(pair.cached.words), frozenset(pair.asked.words)
+def _opposed(cached: frozenset[str], asked: frozenset[str]) -> str | None:
     for left, right in _OPPOSED:
         for one, other in ((left, right), (right, left)):
             if one & cached and not one & asked and other & asked and not other & cached:
