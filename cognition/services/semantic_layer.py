@@ -113,7 +113,7 @@ class SemanticLayer:
             return [_UNSEEN] * len(asked)
         questions = self._questions(asked)
         near = self._nearest([question for question in questions if question], policy.candidates)
-        if near is None:
+        if not near:
             return [_UNSEEN] * len(asked)
         limits, lowest = self._limits(asked[0][1], policy)
         decided = self._verified(self._decided(near, limits), limits, lowest)
@@ -122,7 +122,7 @@ class SemanticLayer:
             _UNSEEN if question is None else self._sight(call, next(found), lowest, policy)
             for (call, _), question in zip(asked, questions, strict=True)
         ]
-        if not quiet and decided:
+        if not quiet:
             self._tell(asked[0][0], sightings)
         return sightings
 
