@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from cognition.errors import CacheUnavailable
+from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.events import Emit, StoreFailed, StoreRecovered
 
 T = TypeVar("T")
@@ -37,6 +37,11 @@ class StoreBreaker:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._open = False
+
+    @property
+    def name(self) -> str:
+        """Name of the store in events."""
+        return self._name
 
     @property
     def is_open(self) -> bool:
@@ -100,3 +105,16 @@ class Guarded(Generic[StoreT_co]):
 
     store: StoreT_co
     breaker: StoreBreaker
+
+    def call(self, use: Callable[[], T], default: T) -> T:
+        """Return what the store says, or the default while it is down or cannot be used as it is configured.
+
+        For stores that calls can do without, such as those of L3: a key that was revoked, a file that was damaged or a
+        table that is missing stops them, not the calls. The exact layers use the breaker alone: who configured those
+        wrongly must hear it.
+        """
+        try:
+            return self.breaker.call(use, default)
+        except ConfigurationError as error:
+            self.breaker.trip(CacheUnavailable(str(error), store=self.breaker.name))
+            return default

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from cognition.domain.semantic import Vector, hash_of
-from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.ports import Embedder, SemanticStore
 from cognition.resilience.store_breaker import Guarded
 
@@ -43,17 +42,12 @@ class Embeddings:
             tenant: Whose texts; tenants do not see each other's stored vectors.
             texts: What to compare.
         """
-        try:
-            return self._embedder.breaker.call(partial(self._of, tenant, texts), {})
-        except ConfigurationError as error:
-            # A key that was revoked or a file that was damaged stops L3, not the calls.
-            self._embedder.breaker.trip(CacheUnavailable(str(error), store="embedder"))
-            return {}
+        return self._embedder.call(partial(self._of, tenant, texts), {})
 
     def keep(self, tenant: str, vectors: Mapping[str, Vector]) -> None:
         """Keep the vectors of some texts for other processes and for later."""
         kept = {hash_of(text): vector for text, vector in vectors.items()}
-        self._store.breaker.call(partial(self._store.store.keep_vectors, tenant, self.fingerprint, kept), None)
+        self._store.call(partial(self._store.store.keep_vectors, tenant, self.fingerprint, kept), None)
 
     def forget(self) -> None:
         """Start anew after a fork: the lock may have been held."""
@@ -72,7 +66,7 @@ class Embeddings:
 
     def _stored(self, tenant: str, hashes: Sequence[bytes]) -> dict[bytes, Vector]:
         ask = partial(self._store.store.vectors, tenant, self.fingerprint, hashes)
-        return self._store.breaker.call(ask, {})
+        return self._store.call(ask, {})
 
     def _made(self, texts: Mapping[bytes, str]) -> dict[bytes, Vector]:
         if not texts:

@@ -7,10 +7,9 @@ the namespace decide, and everything it refuses is said with its reason.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Call
@@ -19,14 +18,11 @@ from cognition.domain.error_bound import Bar
 from cognition.domain.semantic import Neighbour, Pair, Question, asked_text
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.domain.similarity import Candidate, Decision, Limits, decide, doubtful, reconsider
-from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.events import Emit, LookedUp, PairMet, Stored
 from cognition.ports import Clock, Nearby, SemanticStore, Verifier
 from cognition.resilience.store_breaker import Guarded
 from cognition.services.embeddings import Embeddings
 from cognition.services.semantic_trust import SemanticTrust
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ class SemanticLayer:
             return [_UNSEEN] * len(asked)
         questions = self._questions(asked)
         near = self._nearest([question for question in questions if question], policy.candidates)
-        if near is None:
+        if not near:
             return [_UNSEEN] * len(asked)
         limits, lowest = self._limits(asked[0][1], policy)
         decided = self._verified(self._decided(near, limits), limits, lowest)
@@ -122,7 +118,7 @@ class SemanticLayer:
             _UNSEEN if question is None else self._sight(call, next(found), lowest, policy)
             for (call, _), question in zip(asked, questions, strict=True)
         ]
-        if not quiet and decided:
+        if not quiet:
             self._tell(asked[0][0], sightings)
         return sightings
 
@@ -141,7 +137,7 @@ class SemanticLayer:
         ends = self._parts.clock() + policy.life(Layer.L3, random.random())  # noqa: S311
         item = (question, replace(entry, expires_at=ends))
         put = partial(self._parts.store.store.put, self._parts.embeddings.fingerprint, [item])
-        if self._call(put, None):
+        if self._parts.store.call(put, 0):
             self._parts.emit(Stored(question.address, entry.requested_model, Layer.L3))
             self._parts.embeddings.keep(question.address.tenant, {question.text: question.vector})
 
@@ -157,7 +153,7 @@ class SemanticLayer:
         if not questions:
             return []
         fingerprint = self._parts.embeddings.fingerprint
-        nearby = self._call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
+        nearby = self._parts.store.call(partial(self._parts.store.store.nearest, fingerprint, questions, limit), None)
         return None if nearby is None else list(zip(questions, nearby, strict=True))
 
     def _limits(self, address: Address, policy: SemanticPolicy) -> tuple[Limits, float]:
@@ -180,7 +176,7 @@ class SemanticLayer:
         ]
         if verifier is None or not pairs:
             return decided
-        scores = iter(verifier.breaker.call(partial(verifier.store.verify, pairs), [0.0] * len(pairs)))
+        scores = iter(verifier.call(partial(verifier.store.verify, pairs), [0.0] * len(pairs)))
         return [
             replace(one, decision=reconsider(one.decision, verdict, next(scores), limits))
             if (verdict := doubts[number])
@@ -236,14 +232,6 @@ class SemanticLayer:
         for sighting in seen:
             if sighting.pair is not None and (sighting.hit is not None or sighting.check):
                 self._parts.emit(PairMet(sighting.pair))
-
-    def _call(self, use: Callable[[], T], default: T) -> T:
-        """Return what the store says; a database without pgvector or its tables is one that is down."""
-        try:
-            return self._parts.store.breaker.call(use, default)
-        except ConfigurationError as error:
-            self._parts.store.breaker.trip(CacheUnavailable.of(self._parts.store.store.name, str(error)))
-            return default
 
 
 def _candidates(nearby: Nearby) -> list[Candidate]:

@@ -44,7 +44,7 @@ class SemanticTrust:
         until, bar = self._bars.get(key, (0.0, None))
         if bar is None or time.monotonic() >= until:
             ask = partial(self._pairs.store.labels, tenant, namespace, fingerprint, WINDOW)
-            bar = bar_of(self._pairs.breaker.call(ask, []), limit)
+            bar = bar_of(self._pairs.call(ask, []), limit)
             self._bars[key] = (time.monotonic() + _SECONDS, bar)
         return bar
 

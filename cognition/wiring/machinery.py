@@ -9,7 +9,7 @@ from cognition.adapters.providers import GenaiPrices
 from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
-from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Provider
+from cognition.ports import Clock, LeaseStore, Provider
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.all_layers import AllLayers
 from cognition.services.cache_control import CacheParts
@@ -128,7 +128,7 @@ def assemble(
         flights=parts.flights,
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
-        breakers=(base.fast.breaker, base.durable.breaker, *(near.breakers if near else ())),
+        breakers=base.breakers,
         stores=stores,
     )
 
@@ -138,8 +138,7 @@ class _Base:
     """What the other services stand on."""
 
     observers: Observers
-    fast: Guarded[FastStore]
-    durable: Guarded[DurableStore]
+    breakers: tuple[StoreBreaker, ...]
     leases: Sequence[Guarded[LeaseStore]]
     buffer: LedgerBuffer
     exact: LayeredCache
@@ -154,7 +153,11 @@ def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
     buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit, stores.pairs if models.embedder else None)
     observers.add(buffer.observe)
-    trust = SemanticTrust(Guarded(stores.pairs, durable.breaker), clock, emit)
+    # One of its own, as pgvector has: L2 goes on without the tables of L3.
+    pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
+    trust = SemanticTrust(pairs, clock, emit)
     near = semantic_layer(stores, models, trust, clock, emit)
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
-    return _Base(observers, fast, durable, leases, buffer, LayeredCache(fast, durable, clock, emit), trust, near)
+    exact = LayeredCache(fast, durable, clock, emit)
+    breakers = (fast.breaker, durable.breaker, pairs.breaker, *(near.breakers if near else ()))
+    return _Base(observers, breakers, leases, buffer, exact, trust, near)

@@ -21,13 +21,14 @@ from cognition.adapters.memory import (
     MemoryLedger,
     MemoryPairs,
     MemorySemanticEntries,
+    MemoryVerifier,
     ScriptedProvider,
 )
 from cognition.domain.completion import CompletionRequest, Prompt
 from cognition.domain.entry import Address, CacheEntry, Found
 from cognition.domain.ledger import LedgerRow
-from cognition.domain.semantic import Question
-from cognition.errors import CacheUnavailable
+from cognition.domain.semantic import Label, Question
+from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
 from cognition.ports import Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
@@ -138,6 +139,24 @@ class FragileSemantic(MemorySemanticEntries):
         self.outage.check()
 
 
+class FragilePairs(MemoryPairs):
+    """What is known about similar questions, unless it cannot be told.
+
+    Attributes:
+        error: What it raises instead of telling; None to tell.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: CognitionError | None = None
+
+    def labels(self, tenant: str, namespace: str, fingerprint: str, limit: int) -> list[Label]:
+        """Tell, or fail."""
+        if self.error is not None:
+            raise self.error
+        return super().labels(tenant, namespace, fingerprint, limit)
+
+
 class GatedProvider:
     """Answers every prompt with its own text, once it is let."""
 
@@ -192,13 +211,14 @@ class Rig:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     durable: FragileDurable = field(default_factory=FragileDurable)
     embedder: MemoryEmbedder | None = None
+    verifier: MemoryVerifier | None = None
     beside: Rig | None = None
     events: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
         """Put the engine together."""
         if self.beside is None:
-            self.fast, self.pairs = FragileFast(self.clock), MemoryPairs()
+            self.fast, self.pairs = FragileFast(self.clock), FragilePairs()
             self.semantic = FragileSemantic(self.clock, self.durable, self.pairs)
         else:
             other = self.beside
@@ -213,7 +233,9 @@ class Rig:
             semantic=self.semantic,
             pairs=self.pairs,
         )
-        self.machinery = assemble(stores, self.settings, self.clock, Models(self.provider, self.embedder))
+        self.machinery = assemble(
+            stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)
+        )
         self.machinery.observers.add(self.events.append)
         self.engine = Cognition(self.settings, self.machinery)
 

@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 
 from cognition import Completion
-from cognition.adapters.memory import MemoryEmbedder
+from cognition.adapters.memory import MemoryEmbedder, MemoryVerifier
 from cognition.domain.entry import Layer
 from cognition.domain.semantic import EmbedderIdentity
 from cognition.errors import CacheUnavailable, CognitionError, ConfigurationError
 from cognition.events import StoreFailed, StoreRecovered
 from tests.unit.memory_engine import Rig, eventually
-from tests.unit.near import ASKED, ASKED_THEN, CACHED, FAR, FAR_AGAIN, LENIENT, MakeNear, embedded
+from tests.unit.near import ASKED, ASKED_THEN, CACHED, FAR, FAR_AGAIN, LENIENT, SETTINGS, MakeNear, embedded
 
 DOWN = CacheUnavailable.of("embedder", "it was taken down")
+NO_TABLE = ConfigurationError("The database lacks tables; run 'cognition db upgrade'.")
 WRONG_KEY = ConfigurationError("memory:words knows no such key; set another one.")
 
 
@@ -128,12 +129,31 @@ def test_explaining_without_an_embedder_that_answers_says_so(near: Rig) -> None:
     _fails(near, None)
 
 
-def test_a_label_store_that_is_away_leaves_the_default(near: Rig) -> None:
-    """Not knowing the error is no reason to stop answering."""
+@pytest.mark.parametrize("error", [DOWN, NO_TABLE], ids=["down", "no-table"])
+def test_when_nobody_knows_the_error_the_default_holds(near: Rig, error: CognitionError) -> None:
+    """Not to know how often neighbours were wrong is no reason to stop answering, and L2 goes on."""
+    near.pairs.error = error
     near.engine.complete(CACHED)
-    near.durable.outage.down = True
-    assert "l3" == near.layer(ASKED, semantic=replace(LENIENT, max_error=0.01))
-    near.durable.outage.down = False
+    assert "l3" == near.layer(ASKED)
+    near.fast.clear()
+    assert "l2" == near.layer(ASKED)
+    assert ["pairs"] == [event.store for event in near.seen(StoreFailed)]
+
+
+@pytest.mark.parametrize("error", [DOWN, NO_TABLE], ids=["down", "misconfigured"])
+def test_without_its_verifier_doubtful_neighbours_are_refused(make_near: MakeNear, error: CognitionError) -> None:
+    """No caller sees an error; with it the same neighbour answers."""
+    policy = replace(LENIENT, threshold=1.0, grey_band=1.0)
+    verifier = MemoryVerifier()
+    rig = make_near(verifier=verifier, settings=SETTINGS.model_copy(update={"semantic": policy}))
+    rig.engine.complete(CACHED)
+    verifier.error = error
+    assert "provider" == rig.layer(ASKED)
+    assert ["verifier"] == [event.store for event in rig.seen(StoreFailed)]
+    verifier.error = None
+    eventually(lambda: bool(rig.seen(StoreRecovered)))
+    assert "l3" == rig.layer(ASKED_THEN)
+    assert (CACHED, ASKED_THEN) in verifier.verified
 
 
 def test_vectors_that_were_made_are_remembered_in_the_process(near: Rig) -> None:

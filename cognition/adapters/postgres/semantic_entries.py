@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from cognition.adapters.codec import decode
 from cognition.adapters.postgres.batch import Row, parts
-from cognition.adapters.postgres.connection import STORE, connected, fetch, ping
+from cognition.adapters.postgres.connection import STORE, connected, fetch
 from cognition.adapters.postgres.rows import pack_text, read_vector, row_of, unpack_text, vector_text
 from cognition.adapters.postgres.semantic_statements import (
     KEEP_VECTORS,
+    PING,
     PUT,
     VECTORS,
     nearest,
@@ -123,8 +124,8 @@ class PostgresSemanticEntries:
             fetch(self._engine, KEEP_VECTORS, {**new, "now": self._clock()})
 
     def ping(self) -> None:
-        """Return when the server answers."""
-        ping(self._engine)
+        """Return when the server answers and knows vectors."""
+        fetch(self._engine, PING, {})
 
     def _nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
         now = self._clock()

@@ -100,6 +100,10 @@ PUT = storing(
 )
 
 
+# A server that answers may still lack the extension or the table.
+PING = "SELECT embedding <=> embedding FROM llm_semantic_cache LIMIT 0"
+
+
 def removing(tenant: str, key: bytes, fingerprint: str, payload: bytes) -> sa.Executable:
     """Return the statement that deletes one value, unless it was replaced meanwhile."""
     row = llm_semantic_cache.c
