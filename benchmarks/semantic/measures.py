@@ -217,8 +217,13 @@ def microseconds(pairs: Sequence[JudgedPair]) -> dict[str, float]:
 
 
 def _embedded(texts: Sequence[str], embedder: Embedder) -> Vectors:
-    batches = [embedder.embed(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-    return np.concatenate(batches)
+    """Return a vector a text; that of a text which does not fit is zero, because the engine never compares it."""
+    vectors = np.zeros((len(texts), embedder.identity.dimensions), np.float32)
+    fitting = [number for number, text in enumerate(texts) if embedder.fits(text)]
+    for start in range(0, len(fitting), BATCH):
+        part = fitting[start : start + BATCH]
+        vectors[part] = embedder.embed([texts[number] for number in part])
+    return vectors
 
 
 def _ordered(pairs: Sequence[JudgedPair], scorer: Scorer) -> list[JudgedPair]:
