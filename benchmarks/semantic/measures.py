@@ -22,6 +22,7 @@ from benchmarks.semantic.data import (
 from benchmarks.semantic.train import train, weighed
 from cognition.domain.guard import analyse, compare, evidence_of
 from cognition.domain.similarity import NEIGHBOURS, Candidate, Limits, decide, judge
+from cognition.ports import Embedder
 
 HIT_RATES = (0.05, 0.07, 0.084, 0.09, 0.10, 0.12)
 FOLDS, RESAMPLES, SEED = 10, 1000, 7
@@ -31,14 +32,6 @@ BATCH = 512
 
 Vectors = NDArray[np.float32]
 Scorer = Callable[[JudgedPair], float]
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors of unit length."""
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one vector a text, in order."""
-        ...
 
 
 class Verifier(Protocol):
