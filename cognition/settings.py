@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         model: The model of calls that name none, as `provider:model`.
         embedder: What turns prompts into vectors, `local:all-minilm-l6-v2` or `provider:model`; None switches the
             semantic layer off.
-        verifier: What decides about neighbours that are neither near nor far, `local:name` or `onnx:folder`.
+        verifier: What decides about neighbours that are neither near nor far, `onnx:folder`.
         cache: How calls use the cache unless they say otherwise.
         semantic: When similar prompts' answers may be given, unless calls say otherwise.
         resilience: How hard calls try unless they say otherwise.

@@ -22,6 +22,7 @@ from benchmarks.semantic.data import (
 from benchmarks.semantic.train import train, weighed
 from cognition.domain.guard import analyse, compare, evidence_of
 from cognition.domain.similarity import NEIGHBOURS, Candidate, Limits, decide, judge
+from cognition.ports import Embedder
 
 HIT_RATES = (0.05, 0.07, 0.084, 0.09, 0.10, 0.12)
 FOLDS, RESAMPLES, SEED = 10, 1000, 7
@@ -31,14 +32,6 @@ BATCH = 512
 
 Vectors = NDArray[np.float32]
 Scorer = Callable[[JudgedPair], float]
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors of unit length."""
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one vector a text, in order."""
-        ...
 
 
 class Verifier(Protocol):
@@ -217,8 +210,13 @@ def microseconds(pairs: Sequence[JudgedPair]) -> dict[str, float]:
 
 
 def _embedded(texts: Sequence[str], embedder: Embedder) -> Vectors:
-    batches = [embedder.embed(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-    return np.concatenate(batches)
+    """Return a vector a text; that of a text which does not fit is zero, because the engine never compares it."""
+    vectors = np.zeros((len(texts), embedder.identity.dimensions), np.float32)
+    fitting = [number for number, text in enumerate(texts) if embedder.fits(text)]
+    for start in range(0, len(fitting), BATCH):
+        part = fitting[start : start + BATCH]
+        vectors[part] = embedder.embed([texts[number] for number in part])
+    return vectors
 
 
 def _ordered(pairs: Sequence[JudgedPair], scorer: Scorer) -> list[JudgedPair]:

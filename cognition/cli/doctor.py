@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
 from cognition.services.explaining import OFF
 from cognition.settings import Settings, unknown_variables
-from cognition.wiring import embedder_alone, open_stores
+from cognition.wiring import embedder_alone, open_stores, verifier_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,29 @@ def _stores() -> Finding:
 
 
 def _semantic_layer() -> Finding:
-    started = time.perf_counter()
+    check = "semantic layer"
     try:
-        name = Settings().embedder
-        if name is None:
-            return Finding("semantic layer", ok=True, detail=OFF)
-        with embedder_alone(name) as embedder:
-            embedder.embed(["ping"])
+        settings = Settings()
+        if settings.embedder is None:
+            return Finding(check, ok=True, detail=OFF)
+        with embedder_alone(settings.embedder) as embedder:
+            detail = _timed(settings.embedder, lambda: embedder.embed(["ping"]))
+        if settings.verifier is not None:
+            with verifier_alone(settings.verifier) as verifier:
+                detail += "; " + _timed(settings.verifier, lambda: verifier.verify([("ping", "ping")]))
     except CognitionError as error:
-        return Finding("semantic layer", ok=False, detail=str(error))
-    return Finding("semantic layer", ok=True, detail=f"{name} answered after {time.perf_counter() - started:.2f} s")
+        return Finding(check, ok=False, detail=str(error))
+    return Finding(check, ok=True, detail=detail)
+
+
+def _timed(name: str, ask: Callable[[], object]) -> str:
+    """Return how long a model took the first time, when it is loaded or connected to, and the second time."""
+    started = time.perf_counter()
+    ask()
+    ready = time.perf_counter()
+    ask()
+    again = time.perf_counter() - ready
+    return f"{name} answered after {ready - started:.2f} s, then within {again * 1000:.1f} ms"
 
 
 def _local_model() -> Finding:

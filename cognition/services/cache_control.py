@@ -152,7 +152,14 @@ class CacheControl:
             self._parts.trust.block(pair)
             self._parts.trust.judge(pair, "feedback", right=False)
         selection = Selection(tenant=self._tenant, namespace=booked.namespace, key=booked.request_key)
-        return BadHit(dropped=self._parts.layers.invalidate(selection), pair=pair)
+        return BadHit(dropped=self._drop(selection), pair=pair)
+
+    def _drop(self, selection: Selection) -> dict[Layer, int]:
+        """Return what each layer dropped; L3 is told only where it is used."""
+        dropped = self._parts.layers.invalidate(selection)
+        if self._parts.embeddings is None and not dropped[Layer.L3]:
+            del dropped[Layer.L3]
+        return dropped
 
     def _pair_of(self, request_id: str, booked: BookedCall) -> Pair | None:
         """Return the pair behind a semantic hit, also when the call got a copy of it from a faster layer."""
@@ -190,7 +197,7 @@ class CacheControl:
             created_before=self._clock() - older_than if older_than is not None else None,
             similar=self._near(similar_to, above) if similar_to is not None else None,
         )
-        return self._parts.layers.invalidate(selection)
+        return self._drop(selection)
 
     def _near(self, similar_to: str | CompletionRequest, above: float) -> Near:
         if self._parts.embeddings is None:

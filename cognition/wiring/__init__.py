@@ -4,8 +4,18 @@ Nothing else constructs an adapter.
 """
 
 from cognition.wiring.machinery import Machinery, assemble, build
-from cognition.wiring.models import embedder_alone
+from cognition.wiring.models import embedder_alone, verifier_alone
 from cognition.wiring.semantic import Models
 from cognition.wiring.stores import Stores, database_of, open_stores
 
-__all__ = ["Machinery", "Models", "Stores", "assemble", "build", "database_of", "embedder_alone", "open_stores"]
+__all__ = [
+    "Machinery",
+    "Models",
+    "Stores",
+    "assemble",
+    "build",
+    "database_of",
+    "embedder_alone",
+    "open_stores",
+    "verifier_alone",
+]

@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from typing import cast
 
 from cognition.adapters.embedders import ApiAccess, open_embedder
-from cognition.ports import Embedder
+from cognition.adapters.verifiers import open_verifier
+from cognition.ports import Embedder, Verifier
 from cognition.settings import address_of_provider
 
 
@@ -27,3 +28,18 @@ def embedder_alone(name: str) -> Generator[Embedder]:
         opened = cast("Embedder", open_embedder(name, runner.run, access))  # None stands for no name
         with closing(opened):
             yield opened
+
+
+@contextmanager
+def verifier_alone(name: str) -> Generator[Verifier]:
+    """Give a verifier to a command that needs no store.
+
+    Args:
+        name: `onnx:folder`.
+
+    Raises:
+        ConfigurationError: The name is none, or a file is missing.
+    """
+    opened = cast("Verifier", open_verifier(name))  # None stands for no name
+    with closing(opened):
+        yield opened

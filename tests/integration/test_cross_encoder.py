@@ -94,6 +94,24 @@ def test_a_head_without_the_asked_label_is_refused(write: Write) -> None:
         write(["LABEL_0", "LABEL_1"], [0.0, 1.0])
 
 
+def test_a_config_without_labels_means_two_without_names(write: Write, tmp_path: Path) -> None:
+    """Transformers writes no labels where they are its default ones."""
+    write(["LABEL_0"], [4.0])
+    (tmp_path / "tiny" / "config.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=r"\(label_0, label_1\)"):
+        CrossEncoder(tmp_path / "tiny")
+
+
+def test_a_head_of_another_size_is_refused(write: Write, tmp_path: Path) -> None:
+    """Reading one output of two as a probability would be wrong without a sign."""
+    write(["no", "duplicate"], [0.0, 4.0])
+    (tmp_path / "tiny" / "config.json").write_text('{"id2label": {"0": "LABEL_0"}}', encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=r"shape \(2,\) where its config.json names 1 labels"):
+        CrossEncoder(tmp_path / "tiny").verify([(BROAD, NARROW)])
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
 def test_a_missing_file_is_named(name: str, write: Write, tmp_path: Path) -> None:
     """The sentence says which one."""

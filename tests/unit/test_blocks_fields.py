@@ -28,6 +28,12 @@ class TestStandards(BlockStandardTestSuite):
         """Return the class under test."""
         return block
 
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """Prefect's own test downloads the logo, which a machine without a network cannot; here its address is read."""
+        address = str(block._logo_url)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        assert address.startswith("https://")
+        assert address.endswith((".png", ".svg"))
+
 
 @pytest.mark.parametrize(("block", "slug"), [(CognitionStore, "cognition-store"), (CachedLLM, "cached-llm")])
 def test_slugs_are_promises(block: type[Block], slug: str) -> None:

@@ -23,7 +23,7 @@ _SAME = ("duplicate", "paraphrase", "equivalent", "same")
 """What the label of a head that was trained on pairs of questions has in its name, unless it begins with a `not`."""
 
 _OWN_POSITIONS = 2  # that RoBERTa counts among its positions but never fills
-_LONGEST_TOKEN = 18
+_LONGEST_TOKEN = 18  # characters of the longest word in the vocabulary of BERT
 
 
 class CrossEncoder:
@@ -51,6 +51,7 @@ class CrossEncoder:
         config = _config(folder)
         labels = [label.lower() for _, label in sorted(config["id2label"].items(), key=lambda item: int(item[0]))]
         self._name = f"onnx:{folder.resolve().name}"
+        self._labels = len(labels)
         self._label = _label_of(self._name, labels)
         self._both_ways = len(labels) > 1 and labels[self._label] == _ENTAILMENT
         self._window = int(config.get("max_position_embeddings", 512)) - _OWN_POSITIONS
@@ -66,7 +67,7 @@ class CrossEncoder:
 
         Raises:
             CacheUnavailable: The model failed.
-            ConfigurationError: The files are no model that can be run.
+            ConfigurationError: The files are no model that can be run, or one with another head.
         """
         return [self._verify(cached, asked) for cached, asked in pairs]
 
@@ -86,6 +87,9 @@ class CrossEncoder:
             return 0.0
         # One at a time: models with rounded activations answer differently beside others.
         logits = self._model.run(np.array([encoding.ids], np.int64), np.array([encoding.type_ids], np.int64))[0]
+        if logits.shape != (self._labels,):
+            named = f"its config.json names {self._labels} labels"
+            raise ConfigurationError(f"{self._name} answers with shape {logits.shape} where {named}; export it again.")
         return _probabilities(logits.tolist())[self._label]
 
 
@@ -94,8 +98,8 @@ def _config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{folder / 'config.json'} is no JSON; export the model again.") from error
-    # A file without labels is one of a single logit, as those of rerankers are.
-    return {"id2label": {"0": "LABEL_0"}} | config
+    # Transformers leaves out what is its default.
+    return {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}} | config
 
 
 def _label_of(name: str, labels: Sequence[str]) -> int:

@@ -131,7 +131,7 @@ def _mixed(surface: str, lower: str, words: Lexicon, *, opens: bool) -> Iterator
     for piece in pieces:
         if piece.isalpha() and len(pieces) > 1 and piece in words.rank:
             read.append(Token(piece, piece, Kind.WORD, opens))
-        elif piece.replace(",", "").replace(".", "").isdigit():
+        elif piece.replace(",", "").replace(".", "").isdecimal():
             read.append(Token(piece.replace(",", ""), piece, Kind.NUMBER, opens))
         elif (match := _AMOUNT.fullmatch(piece)) and match.group(2) in words.units:
             read.append(Token(match.group(1).replace(",", ""), match.group(1), Kind.NUMBER, opens))

@@ -33,28 +33,28 @@ def classify(text: str) -> str:
     return f"Choose the category that fits this text best:\n\n{text}"
 
 
-@llm_task(namespace=NAMESPACE, output=Summary)
-def summarise_reworded(text: str) -> str:
+def reworded_summary(text: str) -> str:
     """Return another prompt that asks for a summary."""
     return f"Please give a summary of the following text in one short sentence:\n\n{text}"
 
 
-@llm_task(namespace=NAMESPACE, output=Category)
-def classify_reworded(text: str) -> str:
+def reworded_category(text: str) -> str:
     """Return another prompt that asks for the category."""
     return f"Which category fits this text best?\n\n{text}"
 
 
-@llm_task(namespace=NAMESPACE, output=Summary)
-def summarise_longer(text: str) -> str:
+def longer_summary(text: str) -> str:
     """Return a prompt that looks the same and asks for something else."""
     return f"Summarise this text in two short sentences:\n\n{text}"
 
 
-@llm_task(namespace=NAMESPACE, output=Category)
-def classify_wrongly(text: str) -> str:
+def worst_category(text: str) -> str:
     """Return a prompt that looks the same and asks for the contrary."""
     return f"Choose the category that fits this text worst:\n\n{text}"
+
+
+ask_summary = llm_task(namespace=NAMESPACE, output=Summary)
+ask_category = llm_task(namespace=NAMESPACE, output=Category)
 
 
 @flow(name="cognition-demo")
@@ -71,7 +71,7 @@ def describe(texts: list[str]) -> list[tuple[str, str]]:
 def describe_again(texts: list[str], others: list[str]) -> None:
     """Ask the same of each text in other words, and something else of a few."""
     with attribute(user="demo", team="cognition"):
-        futures = [summarise_reworded.map(texts), classify_reworded.map(texts)]
-        futures += [summarise_longer.map(others), classify_wrongly.map(others)]
-    for answers in futures:
+        asked = [ask_summary(reworded_summary).map(texts), ask_category(reworded_category).map(texts)]
+        asked += [ask_summary(longer_summary).map(others), ask_category(worst_category).map(others)]
+    for answers in asked:
         answers.wait()

@@ -12,14 +12,14 @@ from cognition_flows.demo.flow import (
     NAMESPACE,
     Category,
     Summary,
-    classify_reworded,
-    classify_wrongly,
-    summarise_longer,
-    summarise_reworded,
+    longer_summary,
+    reworded_category,
+    reworded_summary,
+    worst_category,
 )
 
-_TASKS = ((summarise_reworded, Summary), (classify_reworded, Category))
-_OTHER_TASKS = ((summarise_longer, Summary), (classify_wrongly, Category))
+_SAME = ((reworded_summary, Summary), (reworded_category, Category))
+_OTHER = ((longer_summary, Summary), (worst_category, Category))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ def explain_reworded(engine: Cognition, texts: Sequence[str], others: Sequence[s
         texts: What is asked the same in other words.
         others: What is asked something else in almost the same words.
     """
-    asked = [(str(task.fn(text)), output) for task, output in _TASKS for text in texts]
-    asked += [(str(task.fn(text)), output) for task, output in _OTHER_TASKS for text in others]
+    asked = [(prompt(text), output) for prompt, output in _SAME for text in texts]
+    asked += [(prompt(text), output) for prompt, output in _OTHER for text in others]
     return [_decided(prompt, _explain(engine, prompt, output)) for prompt, output in asked]
 
 

@@ -34,7 +34,8 @@ POLICY = SemanticPolicy(threshold=0.6, floor=0.6, check_share=0.0)
 
 def near(stage: Stage, **settings: Any) -> Cognition:
     """Return an engine with a semantic layer, as another process would open it."""
-    return stage.open(embedder=EMBEDDER, **({"semantic": POLICY} | settings))
+    settings.setdefault("semantic", POLICY)
+    return stage.open(embedder=EMBEDDER, **settings)
 
 
 def _layer(stage: Stage, engine: Cognition, prompt: str, **options: Any) -> str:
@@ -277,7 +278,8 @@ with Cognition.open() as engine:
 """
     variables = {"COGNITION_EMBEDDER": EMBEDDER, "COGNITION_SEMANTIC__CHECK_SHARE": "0"}
     with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(lambda _: stage.run(program, **variables), range(4)))
+        running = [pool.submit(stage.run, program, **variables) for _ in range(4)]
+        ended = [one.result() for one in running]
     assert [(0, "")] * 4 == [(one.code, one.errors) for one in ended]
     rows = stage.ledger("status")
     assert 160 == len(rows)

@@ -19,7 +19,8 @@ def differs(pair: Pair) -> str | None:
         return None
     ours, theirs = (Counter(amount.value for amount in amounts) for amounts in (cached, asked))
     only_ours, only_theirs = ours - theirs, theirs - ours
-    if not ours or not theirs:
+    # A text that says `one` has a number all the same, though mostly the word only stands for `a`.
+    if (not ours and "one" not in pair.cached.words) or (not theirs and "one" not in pair.asked.words):
         only_ours, only_theirs = only_ours.keys() - _EMPHASIS, only_theirs.keys() - _EMPHASIS
     if only_ours or only_theirs:
         return f"numbers differ: {_list(only_ours)} / {_list(only_theirs)}"
