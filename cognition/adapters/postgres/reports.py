@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -59,6 +60,10 @@ _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
 
 def find(engine: sa.Engine, tenant: str, request_id: str) -> BookedCall | None:
     """Return where the answer of one call lives in the cache, or None when it was never booked."""
+    try:
+        UUID(request_id)
+    except ValueError:
+        return None  # no call ever had it
     query = (
         sa.select(_row.namespace, _row.request_key, _row.cache_layer)
         .where(_row.tenant == tenant, _row.request_id == request_id, _is_call)

@@ -210,7 +210,6 @@ DAMAGES: dict[str, str] = {
     "no-extension": "DROP EXTENSION vector CASCADE",
     "no-table": "ALTER TABLE llm_semantic_cache RENAME TO gone",
     "no-vectors": "ALTER TABLE semantic_vector RENAME TO gone",
-    "no-labels": "ALTER TABLE semantic_label RENAME TO gone",
 }
 
 
@@ -301,7 +300,7 @@ def test_closing_while_others_ask_harms_nobody(stage: Stage) -> None:
     engine.close()
     pairs = {row["request_id"] for row in stage.sql("SELECT request_id FROM semantic_pair WHERE served")}
     booked = {
-        row["request_id"].replace("-", "")
+        str(row["request_id"]).replace("-", "")
         for row in stage.ledger("request_id, cache_layer")
         if row["cache_layer"] == "l3"
     }
