@@ -137,10 +137,10 @@ def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
         }
         done = subprocess.run(command, cwd=tmp_path, env=inherited | own, capture_output=True, text=True, check=False)
         assert 0 == done.returncode, done.stderr
-        assert 2 == provider.count
+        assert 4 == provider.count  # two cold, and two that only look the same as those
 
     passes = json.loads(done.stdout)["passes"]
-    assert [("cold", [0, 0, 2]), ("warm", [2, 0, 0]), ("L1 empty", [0, 2, 0])] == [
-        (one["name"], list(one["layers"].values())) for one in passes
-    ]
+    assert {"cold": [0, 0, 0, 2], "warm": [2, 0, 0, 0], "L1 empty": [0, 2, 0, 0], "reworded": [0, 0, 2, 2]} == {
+        one["name"]: list(one["layers"].values()) for one in passes
+    }
     assert str(ROOT) not in done.stderr
