@@ -122,6 +122,11 @@ class Embedder(Protocol):
         """What makes its vectors comparable."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it computes in this process: making one vector then takes little longer than asking a store."""
+        ...
+
     def fits(self, text: str) -> bool:
         """Whether a text lies within the window; a longer one would be compared by its head alone, so it never is."""
         ...

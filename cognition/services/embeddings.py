@@ -59,7 +59,10 @@ class Embeddings:
             known = {key: self._remembered[key] for key in hashes.values() if key in self._remembered}
         unknown = {key: text for text, key in hashes.items() if key not in known}
         if unknown:
-            known |= self._stored(tenant, list(unknown))
+            # Of a single text most are new, so with a local model the look-up would cost more than it saves; of many,
+            # which are asked again in batches as a rule, one look-up may save them all.
+            if len(unknown) > 1 or not self._embedder.store.is_local:
+                known |= self._stored(tenant, list(unknown))
             known |= self._made({key: text for key, text in unknown.items() if key not in known})
             self._remember(known)
         return {text: known[key] for text, key in hashes.items()}

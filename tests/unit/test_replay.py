@@ -26,6 +26,7 @@ class Angles:
     """An embedder of texts that begin with an angle in degrees; two are as similar as the cosine of the difference."""
 
     identity = EmbedderIdentity(name="test:angles", revision="1", dimensions=2)
+    is_local = True
 
     def fits(self, text: str) -> bool:
         """Whether there is an angle."""

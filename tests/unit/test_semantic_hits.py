@@ -125,6 +125,22 @@ def test_vectors_are_kept_for_other_processes(make_near: MakeNear, near: Rig) ->
     assert ([], 1) == (embedded(other), len(other.semantic))
 
 
+def test_a_local_model_asks_the_store_for_many_vectors_only(make_near: MakeNear, near: Rig) -> None:
+    """It makes one vector faster than it would be found in most cases."""
+    near.engine.complete_many([CACHED, FAR])
+    fingerprint, texts = MemoryEmbedder().identity.fingerprint, [hash_of(CACHED), hash_of(FAR)]
+    known = near.semantic.vectors("default", fingerprint, texts)
+    alone, together = make_near(), make_near()
+    for rig in (alone, together):
+        assert rig.embedder is not None
+        rig.embedder.is_local = True
+        rig.semantic.keep_vectors("default", fingerprint, known)
+    for prompt in (CACHED, FAR):
+        alone.engine.complete(prompt)
+    together.engine.complete_many([CACHED, FAR])
+    assert ([CACHED, FAR], []) == (embedded(alone), embedded(together))
+
+
 def test_a_batch_is_embedded_and_searched_at_once(near: Rig) -> None:
     """One embedding batch and one look-up for all that the exact layers do not know."""
     near.engine.complete_many([CACHED, FAR])

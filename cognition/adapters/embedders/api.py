@@ -133,6 +133,11 @@ class ApiEmbedder:
         revision = hashlib.sha256(address.encode()).hexdigest() if address else ""
         return EmbedderIdentity(name=self._name, revision=revision, dimensions=self._dimensions)
 
+    @property
+    def is_local(self) -> bool:
+        """A provider computes."""
+        return False
+
     def fits(self, text: str) -> bool:
         """Whether a text certainly lies within the model's window.
 

@@ -91,6 +91,11 @@ class LocalEmbedder:
         """Name, digest of the weights and 384 dimensions."""
         return self._identity
 
+    @property
+    def is_local(self) -> bool:
+        """It computes here."""
+        return True
+
     def fits(self, text: str) -> bool:
         """Whether the model sees the whole text: there is one, and all of it lies in the window and the vocabulary.
 

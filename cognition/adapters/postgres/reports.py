@@ -61,12 +61,12 @@ _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
 def find(engine: sa.Engine, tenant: str, request_id: str) -> BookedCall | None:
     """Return where the answer of one call lives in the cache, or None when it was never booked."""
     try:
-        UUID(request_id)
+        call = UUID(request_id).hex
     except ValueError:
-        return None  # no call ever had it
+        return None  # no call has such an id, and PostgreSQL would refuse it
     query = (
         sa.select(_row.namespace, _row.request_key, _row.cache_layer)
-        .where(_row.tenant == tenant, _row.request_id == request_id, _is_call)
+        .where(_row.tenant == tenant, _row.request_id == call, _is_call)
         .order_by(_row.attempt.desc())
         .limit(1)
     )

@@ -210,6 +210,7 @@ DAMAGES: dict[str, str] = {
     "no-extension": "DROP EXTENSION vector CASCADE",
     "no-table": "ALTER TABLE llm_semantic_cache RENAME TO gone",
     "no-vectors": "ALTER TABLE semantic_vector RENAME TO gone",
+    "no-labels": "ALTER TABLE semantic_label RENAME TO gone",
 }
 
 
@@ -220,10 +221,13 @@ def test_without_pgvector_the_other_layers_go_on(stage: Stage, seen: list[Event]
     engine.observers.add(seen.append)
     stage.ask(engine, CACHED)
     stage.sql(damage)
-    assert ["provider", "l1"] == stage.layers(engine, 2, FAR)
+    # Of another namespace, about whose errors nothing has been read yet.
+    assert ["provider", "l1"] == stage.layers(engine, 2, FAR, namespace="other")
     stage.flush_redis()
-    assert ["l2", "l1"] == stage.layers(engine, 2, FAR)
-    assert {"pgvector", "pairs"} > {event.store for event in seen if isinstance(event, StoreFailed)} > set()
+    assert ["l2", "l1"] == stage.layers(engine, 2, FAR, namespace="other")
+    failed = {event.store for event in seen if isinstance(event, StoreFailed)}
+    assert failed
+    assert failed <= {"pgvector", "pairs"}
 
 
 def test_l3_is_back_with_its_table(stage: Stage, seen: list[Event]) -> None:
@@ -245,6 +249,8 @@ def test_without_postgres_only_l1_is_left_and_all_come_back(
     engine = near(own_stage)
     engine.observers.add(seen.append)
     own_stage.ask(engine, CACHED)
+    # What is cached is not worth waiting for the disk, so a kill may lose the last moment of it.
+    own_stage.sql("CHECKPOINT")
     own_servers.kill_postgres()
     assert "l1" == _layer(own_stage, engine, CACHED)
     assert ["provider", "l1"] == own_stage.layers(engine, 2, FAR)
@@ -299,11 +305,7 @@ def test_closing_while_others_ask_harms_nobody(stage: Stage) -> None:
         caller.join()
     engine.close()
     pairs = {row["request_id"] for row in stage.sql("SELECT request_id FROM semantic_pair WHERE served")}
-    booked = {
-        str(row["request_id"]).replace("-", "")
-        for row in stage.ledger("request_id, cache_layer")
-        if row["cache_layer"] == "l3"
-    }
+    booked = {row["request_id"].hex for row in stage.ledger("request_id, cache_layer") if row["cache_layer"] == "l3"}
     assert booked == pairs
     assert booked <= set(hits)
     assert 5 <= len(booked) <= 15
