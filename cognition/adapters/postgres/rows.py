@@ -13,7 +13,7 @@ from cognition.errors import EntryCorrupted
 
 _PLAIN_TEXT = b"\x01"  # the form of a text; encryption at rest will be another
 _VECTOR_HEADER_BYTES = 4  # two 16-bit numbers: the dimensions, and one that is unused
-_VECTOR_DECIMALS = 6  # a half-precision number of a unit vector has no more
+_VECTOR_DECIMALS = 6  # what is cut off is far less than what half precision loses
 
 
 def row_of(address: Address, entry: CacheEntry) -> Row:

@@ -118,16 +118,9 @@ semantic_pair = Table(
     Column[float]("score", Double, nullable=False),
     Column("served", Boolean, nullable=False),
     moment("asked_at"),
-    # SELECT request_id FROM semantic_pair WHERE tenant = 't' AND asked_key = '\x00' AND cached_key = '\x00' AND served
+    # SELECT request_id FROM semantic_pair WHERE tenant = 't' AND asked_key = '\x00' AND served
     # ORDER BY asked_at DESC LIMIT 1
-    Index(
-        "ix_semantic_pair_served",
-        "tenant",
-        "asked_key",
-        "cached_key",
-        "asked_at",
-        postgresql_where=text("served"),
-    ),
+    Index("ix_semantic_pair_served", "tenant", "asked_key", "asked_at", postgresql_where=text("served")),
     # DELETE FROM semantic_pair WHERE asked_at < now()
     Index("ix_semantic_pair_purge", "asked_at"),
 )

@@ -37,7 +37,7 @@ CREATE TABLE semantic_pair (
     CONSTRAINT pk_semantic_pair PRIMARY KEY (tenant, request_id, cached_key)
 );
 
-CREATE INDEX ix_semantic_pair_served ON semantic_pair (tenant, asked_key, cached_key, asked_at) WHERE served;
+CREATE INDEX ix_semantic_pair_served ON semantic_pair (tenant, asked_key, asked_at) WHERE served;
 CREATE INDEX ix_semantic_pair_purge ON semantic_pair (asked_at);
 
 CREATE TABLE semantic_label (
