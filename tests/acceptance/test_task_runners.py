@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 import pytest
@@ -12,7 +13,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
 from cognition.testing import FakeOpenAI
-from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary
+from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary, task
 
 # Workers cannot import a test module: what is defined here travels by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # pyright: ignore[reportUnknownMemberType]
@@ -22,6 +23,12 @@ RUNNERS: dict[str, Callable[[], Any]] = {
     "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
     "dask": lambda: DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}),
 }
+
+
+@pytest.fixture(autouse=True)
+def only_tasks_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the tasks that other test modules declare: the summary's hook would open an engine for each of them."""
+    monkeypatch.setattr(task, "_plans", WeakSet[Any]())
 
 
 @pytest.mark.slow
