@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -42,7 +43,14 @@ def _answers(result: DemoResult) -> Table:
 
 def _passes(result: DemoResult) -> Table:
     columns = ("pass", "calls", "L1", "L2", "L3", "LLM", "median", "95 %", "cost", "saved")
-    table = Table(*columns, title=f"{len(result.texts)} texts, {result.model}", title_justify="left")
+    # Without frames, so that all of it fits into 80 columns, which is what logs and pipes have.
+    table = Table(
+        *columns,
+        title=f"{len(result.texts)} texts, {result.model}",
+        title_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     for one in result.passes:
         shown = one.figures()
         counts = map(str, (shown["calls"], *shown["layers"].values()))
