@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from cognition.adapters.embedded import EmbeddedServers, stop
 from cognition.adapters.postgres import migrate
+from cognition.adapters.postgres.connection import connect as connect_postgres
 from cognition.adapters.redis import connect
 from cognition.testing import FakeClock, temporary_home, temporary_servers
 
@@ -70,6 +72,21 @@ def database_url(servers: EmbeddedServers, template: str) -> Generator[str]:
     execute(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield url_of(servers, name)
     execute(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Generator[Engine]:
+    """Return the connections of a store on an empty database."""
+    engine = connect_postgres(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other() -> Generator[ThreadPoolExecutor]:
+    """Return a thread for the one who comes second."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        yield thread
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.tables import llm_cache
 from cognition.domain.entry import Address
@@ -17,13 +16,6 @@ from cognition.testing.contracts import DurableStoreContract
 
 class TestPostgresEntries(DurableStoreContract):
     """The contract of the durable layer."""
-
-    @pytest.fixture
-    def engine(self, database_url: str) -> Generator[sa.Engine]:
-        """Return an engine on an empty database."""
-        engine = connect(database_url)
-        yield engine
-        engine.dispose()
 
     @pytest.fixture
     def store(self, engine: sa.Engine, clock: FakeClock) -> PostgresEntries:

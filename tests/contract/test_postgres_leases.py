@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect
 from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.tables import single_flight_lease
 from cognition.testing.contracts import LeaseStoreContract
@@ -17,13 +16,6 @@ from cognition.testing.contracts.samples import an_address
 
 class TestPostgresLeases(LeaseStoreContract):
     """The contract of leases."""
-
-    @pytest.fixture
-    def engine(self, database_url: str) -> Generator[sa.Engine]:
-        """Return an engine on an empty database."""
-        engine = connect(database_url)
-        yield engine
-        engine.dispose()
 
     @pytest.fixture
     def leases(self, engine: sa.Engine) -> PostgresLeases:

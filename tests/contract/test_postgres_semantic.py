@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.pairs import PostgresPairs
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
@@ -16,14 +13,6 @@ from cognition.domain.semantic import Question
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import PairStoreContract, SemanticInvalidationContract, SemanticStoreContract
 from cognition.testing.contracts.semantic import Plant
-
-
-@pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -24,14 +24,6 @@ from cognition.testing.contracts.samples import an_address, an_entry
 PASSWORD = "xyzzy"  # noqa: S105  of nothing
 
 
-@pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
-
-
 @pytest.fixture(scope="module")
 def home() -> Generator[Path]:
     """Return the home of servers that a test may kill."""

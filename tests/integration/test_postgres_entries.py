@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect, transaction
+from cognition.adapters.postgres.connection import transaction
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.entry_statements import removing
 from cognition.adapters.postgres.invalidation import raising
@@ -25,24 +24,9 @@ PATIENCE = 0.3  # seconds in which something that is not blocked would long have
 
 
 @pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
 def store(engine: sa.Engine, clock: FakeClock) -> PostgresEntries:
     """Return an empty store."""
     return PostgresEntries(engine, clock)
-
-
-@pytest.fixture
-def other() -> Generator[ThreadPoolExecutor]:
-    """Return a thread for the one who comes second."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        yield thread
 
 
 def test_an_entry_that_meets_an_invalidation_is_refused(

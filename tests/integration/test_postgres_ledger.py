@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import get_args
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect, fetch
+from cognition.adapters.postgres.connection import fetch
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.tables import llm_cache, llm_cache_stats, llm_cost_tracking
@@ -47,14 +46,6 @@ for _ in range({BATCHES}):
         accesses={{an_address(name): (1, NOON) for name in names}},
     ))
 """
-
-
-@pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

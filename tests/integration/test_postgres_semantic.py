@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
@@ -38,24 +37,9 @@ PATIENCE = 0.3  # seconds in which something that is not blocked would long have
 
 
 @pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
 def store(engine: sa.Engine, clock: FakeClock) -> PostgresSemanticEntries:
     """Return an empty store."""
     return PostgresSemanticEntries(engine, clock)
-
-
-@pytest.fixture
-def other() -> Generator[ThreadPoolExecutor]:
-    """Return a thread for the one who comes second."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        yield thread
 
 
 @pytest.mark.parametrize("exact_rows", [0, 2000])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from cognition.adapters.postgres.connection import connect, connected, fetch, transaction
+from cognition.adapters.postgres.connection import connected, fetch, transaction
 from cognition.adapters.postgres.invalidation import raising
 from cognition.adapters.postgres.pairs import PostgresPairs
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
@@ -30,14 +29,6 @@ SHORT = 8  # dimensions, without an index of their own
 MANY = 1000
 
 _IS_READ = "SELECT pg_stat_get_numscans(%(name)s::regclass) + pg_stat_get_xact_numscans(%(name)s::regclass) > 0"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Generator[sa.Engine]:
-    """Return an engine on an empty database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
