@@ -131,7 +131,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         ge=0,
         le=1,
         title="Threshold for similar prompts",
-        description="The lowest score, an estimated probability that the answer fits; empty means 0.92.",
+        description="The lowest score at which a similar prompt's answer is given, 0 to 1; empty means 0.92.",
     )
     semantic_max_error: float | None = Field(
         default=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
@@ -18,9 +19,10 @@ from cognition.cli.replay_output import Told, as_json, print_report
 from cognition.cli.replay_plot import draw, require_plotting
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
+from cognition.ports import Verifier
 from cognition.services.replay import Plan, Replay
 from cognition.settings import Settings
-from cognition.wiring import embedder_alone
+from cognition.wiring import embedder_alone, verifier_alone
 
 _LOCAL = "local:all-minilm-l6-v2"
 
@@ -32,6 +34,9 @@ class Options:
     file: Annotated[Path, typer.Argument(help="A log: JSON lines or CSV, also .gz.")]
     embedder: Annotated[
         str | None, typer.Option(help=f"As provider:model; default: COGNITION_EMBEDDER, else {_LOCAL}.")
+    ] = None
+    verifier: Annotated[
+        str | None, typer.Option(help="Also try it with a verifier, onnx:folder; default: COGNITION_VERIFIER.")
     ] = None
     k: Annotated[int | None, typer.Option("--k", help="How many neighbours are considered.", min=1, max=20)] = None
     thresholds: Annotated[str, typer.Option(help="What to try, separated by commas.")] = (
@@ -62,10 +67,11 @@ def run(options: Options) -> None:
     log = read_log(options.file, options.limit)
     plan = Plan(thresholds=thresholds, policy=policy, show=options.show)
     name = options.embedder or settings.embedder or _LOCAL
-    with embedder_alone(name) as embedder, _Bar() as bar:
-        work = Replay(embedder, None, plan, bar.tell)
+    second = options.verifier or settings.verifier
+    with embedder_alone(name) as embedder, _second_look(second) as verifier, _Bar() as bar:
+        work = Replay(embedder, verifier, plan, bar.tell)
         report = work.of_calls(log.calls) if log.calls else work.of_pairs(log.pairs, log.stream_size)
-    told = Told(log=log, embedder=name, verifier=None, policy=policy, seconds=bar.seconds())
+    told = Told(log=log, embedder=name, verifier=second, policy=policy, seconds=bar.seconds())
     if options.plot is not None:
         draw(report, f"{options.file.name}: {report.calls:,.0f} calls, {name}", options.plot)
     if options.json_output:
@@ -95,6 +101,10 @@ def _policy(policy: SemanticPolicy, options: Options) -> SemanticPolicy:
     if options.max_error is not None:
         policy = replace(policy, max_error=options.max_error)
     return policy
+
+
+def _second_look(name: str | None) -> AbstractContextManager[Verifier | None]:
+    return nullcontext() if name is None else verifier_alone(name)
 
 
 class _Bar:

@@ -33,7 +33,7 @@ class NearbyQuestion:
     Attributes:
         text: What had been asked.
         similarity: Cosine similarity, 1 is identical.
-        score: Estimated probability that its answer does; 0 when the guard refuses it.
+        score: How likely its answer does, 0 to 1; 0 when the guard refuses it.
         answers: Whether its answer may be given.
         reasons: Why it may not, in plain words; empty when it may.
         time_left: How long its answer still lives.

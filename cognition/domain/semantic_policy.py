@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cognition.domain.error_bound import Limit
+from cognition.domain.similarity import DEFAULT_FLOOR, DEFAULT_THRESHOLD, NEIGHBOURS
 from cognition.errors import ConfigurationError
 
 SemanticMode = Literal["off", "shadow", "on"]
@@ -21,8 +22,8 @@ class SemanticPolicy:
     Attributes:
         mode: `on` answers from near neighbours; `shadow` asks the provider and only compares, so that the error is
             known before anybody depends on it; `off` does neither.
-        threshold: The lowest score at which a neighbour may answer, while there are too few labels to know better. A
-            score is the estimated probability that the neighbour's answer does; no score lifts what the guard refuses.
+        threshold: The lowest score at which a neighbour may answer, while there are too few labels to know better; see
+            `cognition.domain.similarity` for its scale. No score lifts what the guard refuses.
         thresholds: Other thresholds, by namespace.
         floor: Neighbours of a lower cosine similarity are not considered.
         max_error: The share of wrong answers among semantic hits that is tolerated; None trusts the threshold.
@@ -35,12 +36,12 @@ class SemanticPolicy:
     """
 
     mode: SemanticMode = "on"
-    threshold: float = 0.92
+    threshold: float = DEFAULT_THRESHOLD
     thresholds: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
-    floor: float = 0.8
+    floor: float = DEFAULT_FLOOR
     max_error: float | None = 0.02
     confidence: float = 0.95
-    candidates: int = 3
+    candidates: int = NEIGHBOURS
     check_share: float = 0.01
     judge: str | None = None
     grey_band: float = 0.1

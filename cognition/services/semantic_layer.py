@@ -31,7 +31,7 @@ class Sighting:
 
     Attributes:
         question: What was looked up, or None when the layer could not look: no text, too long, or no vector.
-            decision: What was decided of each neighbour.
+        decision: What was decided of each neighbour.
         neighbours: The neighbours, in the order of the decision's verdicts.
         hit: The answer that may be given, as an entry of the asked question, or None.
         pair: The asked question and the neighbour that answers it or nearly does, or None.

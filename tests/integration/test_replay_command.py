@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import refusal, run
+from tests.tiny_cross_encoder import write_cross_encoder
 
 QUESTIONS = [
     ("How do I reset my password?", "reset"),
@@ -53,6 +54,17 @@ def test_machines_are_told_everything(log: Path) -> None:
     assert {"negation", "numbers"} >= set(guarded["refusals"])
     assert {"negation", "numbers"} == {one["refusal"] for one in told["examples"]["refused"]}
     assert {"Embedding", "Finding neighbours", "Trying thresholds"} == set(told["seconds"])
+
+
+def test_a_verifier_is_tried_beside_the_others(log: Path, tmp_path: Path) -> None:
+    """It has a curve of its own, and can only add hits to what the shipped decision answers."""
+    write_cross_encoder(tmp_path / "tiny", ["LABEL_0"], [4.0])
+    name = f"onnx:{tmp_path / 'tiny'}"
+    told = json.loads(run({}, "cache", "replay", str(log), "--json", "--thresholds", "0.9", "--verifier", name).stdout)
+
+    assert name == told["verifier"]
+    assert ["cosine", "guarded", "shipped", "verified"] == [curve["method"] for curve in told["curves"]]
+    assert outcome(told, "verified", 0.9)["hits"] >= outcome(told, "shipped", 0.9)["hits"]
 
 
 def test_people_get_tables_examples_and_a_plot(log: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Decided:
         prompt: What was asked.
         answered: Whether an answer to a similar question was given.
         similarity: Cosine similarity to the nearest question, None when nothing was near.
-        score: Estimated probability that its answer does.
+        score: How likely its answer does, 0 to 1.
         reason: Why it was given or refused.
     """
 
