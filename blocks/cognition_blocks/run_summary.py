@@ -23,7 +23,7 @@ from cognition.domain.ledger import ReportLine
 from cognition.runtime import open_engines
 from cognition_blocks.llm_reference import resolve
 from cognition_blocks.run_context import enclosing_runs
-from cognition_blocks.task import declared_llms
+from cognition_blocks.task import llms_of_workers
 
 ARTIFACT_KEY = "cognition-run-summary"
 
@@ -44,7 +44,7 @@ def publish_run_summary(flow: Flow[..., Any], flow_run: FlowRun, state: State[An
     # Two engines on one database tell the same, hence the dictionary.
     summaries: dict[str, None] = {}
     # A flow whose calls were all made by workers of a pool has opened no engine itself.
-    for source in open_engines() or declared_llms():
+    for source in open_engines() or llms_of_workers():
         with _warning_only(flow_run):
             engine = source if isinstance(source, Cognition) else resolve(source).engine
             if text := summary_of(engine, str(flow_run.id)):

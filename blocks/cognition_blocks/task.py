@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial, wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 from weakref import WeakSet
@@ -71,6 +71,11 @@ class PromptTask:
     llm: LLM | str | None = field(repr=False)
     returns: Returns
     call: dict[str, Any]
+
+    def __getstate__(self) -> list[Any]:
+        """Return what travels, the fields in their order, and remember that it does: a worker will make the calls."""
+        _sent_away.add(self)
+        return [getattr(self, one.name) for one in fields(self)]
 
     def prompt_of(self, value: object) -> Prompt:
         """Return what the prompt function returned.
@@ -204,7 +209,6 @@ def llm_task(
             raise ConfigurationError(_no_function(function))
         name = getattr(function, "__qualname__", repr(function))
         plan = PromptTask(function=name, llm=llm, returns=returns, call=call)
-        _plans.add(plan)
         return Task(fn=_wrap(function, plan), tags=tags, **{**_task_defaults(task_options), **task_options})
 
     return make if fn is None else make(fn)
@@ -222,12 +226,12 @@ def task_decorator(llm: LLM) -> LLMTaskDecorator:
 
 
 # Only to find the ledgers of a flow whose calls are made by other processes.
-_plans: WeakSet[PromptTask] = WeakSet()
+_sent_away: WeakSet[PromptTask] = WeakSet()
 
 
-def declared_llms() -> list[LLM | str | None]:
-    """Return the LLMs that the tasks of this process mean, each once."""
-    meant = [plan.llm for plan in list(_plans)]
+def llms_of_workers() -> list[LLM | str | None]:
+    """Return the LLMs of the tasks that this process has handed to others, each once."""
+    meant = [plan.llm for plan in list(_sent_away)]
     return list({llm if isinstance(llm, str) else id(llm): llm for llm in meant}.values())
 
 

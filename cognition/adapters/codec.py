@@ -107,9 +107,9 @@ def decode(data: bytes, key: str) -> CacheEntry:
         if form & ~(_COMPRESSED | _LEAN) != _VERSION or zlib.crc32(data[_SEAL.size :], form) != checksum:
             raise EntryCorrupted("A stored value is damaged or of another version; it counts as a miss.")
         held_key, generation, _, expires, writer = _HEAD.unpack_from(data, _SEAL.size)
-        later: Later = partial(_answer, data)
+        later: Later = partial(_read_later, data)
         if writer != _WRITER or not form & _LEAN:
-            later = partial(_same, later())
+            later = partial(_same, _answer(data))
         expires_at = _moment(expires)
     except _UNREADABLE:
         # Without the cause: the text of a pydantic error quotes the answer, which may be confidential.
@@ -142,11 +142,14 @@ def _answer(value: bytes) -> dict[str, Any]:
     if form & _COMPRESSED:
         body = _decompressed(body)
     answer = _read_lean(body) if form & _LEAN else _ANSWER.validate_json(body)
-    fields: dict[str, Any] = dict(zip(_FIELDS, answer, strict=True))
-    return fields | {"created_at": _moment(created)}
+    return dict(zip(_FIELDS, answer, strict=True), created_at=_moment(created))
 
 
-def _same(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read_later(value: bytes, _: str) -> Mapping[str, Any]:
+    return _answer(value)
+
+
+def _same(answer: Mapping[str, Any], _: str) -> Mapping[str, Any]:
     return answer
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-Later = Callable[[], Mapping[str, Any]]
-"""Returns the fields that were left out, by name; cannot fail."""
+Later = Callable[[str], Mapping[str, Any]]
+"""Told which field is read, returns it by name, and with it what costs no more; cannot fail."""
 
 
 class Deferred:
-    """A frozen dataclass with slots, whose fields may be worked out when the first of them is read.
+    """A frozen dataclass with slots, whose fields may be worked out when they are read.
 
     Nobody can tell the difference: comparing, copying and pickling read the fields as well.
     """
@@ -40,6 +40,6 @@ class Deferred:
         """Work out the fields; Python asks only for what is not there."""
         if name == "_later" or name not in type(self).__slots__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        for field, value in self._later().items():
+        for field, value in self._later(name).items():
             object.__setattr__(self, field, value)
         return object.__getattribute__(self, name)

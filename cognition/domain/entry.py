@@ -104,7 +104,7 @@ class CacheEntry(Deferred):
             self._answer, key=self.key, generation=generation, expires_at=expires_at, written=self.written
         )
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, _: str) -> dict[str, Any]:
         """Return what no copy changes."""
         return {name: getattr(self, name) for name in _ANSWER}
 

@@ -192,10 +192,15 @@ class _Hits:
             partial(self._facts, hit.entry), layer=hit.layer, request_id=request_id, output=value
         )
 
-    def _text(self, entry: CacheEntry) -> dict[str, Any]:
-        return self._facts(entry) | {"output": self.request.output.parse(entry.response)}
+    def _text(self, entry: CacheEntry, field: str) -> dict[str, Any]:
+        """Return the answer; all else only if that is what is read, for most callers read nothing but the text."""
+        if field == "response":
+            return {"response": entry.response}
+        if field == "output":
+            return {"output": self.request.output.parse(entry.response)}
+        return self._facts(entry, field)
 
-    def _facts(self, entry: CacheEntry) -> dict[str, Any]:
+    def _facts(self, entry: CacheEntry, _: str) -> dict[str, Any]:
         """Return what is worked out when somebody looks at it; nothing of it can fail."""
         return {
             "response": entry.response,

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
 import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 import pytest
@@ -12,8 +11,9 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
+from cognition.runtime import open_engines
 from cognition.testing import FakeOpenAI
-from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary, task
+from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary
 
 # Workers cannot import a test module: what is defined here travels by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # pyright: ignore[reportUnknownMemberType]
@@ -23,12 +23,6 @@ RUNNERS: dict[str, Callable[[], Any]] = {
     "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
     "dask": lambda: DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}),
 }
-
-
-@pytest.fixture(autouse=True)
-def only_tasks_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the tasks that other test modules declare: the summary's hook would open an engine for each of them."""
-    monkeypatch.setattr(task, "_plans", WeakSet[Any]())
 
 
 @pytest.mark.slow
@@ -117,4 +111,9 @@ def test_only_workers_called_and_the_flow_names_the_hook(llm: CachedLLM, summari
         ask.submit("a").wait()  # pyright: ignore[reportUnknownMemberType]
         return str(flow_run.id)
 
+    @llm_task
+    def of_another_flow(topic: str) -> str:
+        return topic
+
     assert "**Calls: 1 ·" in summaries(submits())[0]
+    assert [llm.engine] == open_engines(), f"{of_another_flow.name} was never sent to a worker"
