@@ -94,6 +94,10 @@ class OwnerLoop:
         """Run a blocking call in a worker thread and await its result, from any loop."""
         return await asyncio.wrap_future(self._executor().submit(use))
 
+    def begin(self, use: Callable[[], None]) -> None:
+        """Run a blocking call in a worker thread without waiting for it."""
+        self._executor().submit(use)
+
     def close(self, last: Coroutine[Any, Any, object]) -> None:
         """Cancel what runs, let it book what it has spent, run one last coroutine and stop.
 

@@ -97,7 +97,7 @@ class Dropped:
 
 
 class DurableStore(EntryStore, Protocol):
-    """L2: the layer that decides what is valid."""
+    """L2: the layer that decides what is valid; it keeps no copy for a similar question in a younger answer's place."""
 
     def invalidate(self, selection: Selection) -> Dropped:
         """Remove the selected entries from L2 and L3 and raise the generation of their namespaces, in one transaction.

@@ -218,6 +218,7 @@ class Cognition:
         self._closed = True
         _registry.all.discard(self)
         machinery = self._machinery
+        machinery.cache.layers.settle()
         for breaker in machinery.breakers:
             breaker.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
@@ -240,6 +241,7 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
+        machinery.cache.layers.forget_parent()
         for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
             part.forget()
         if machinery.embeddings is not None:

@@ -179,7 +179,7 @@ def _lean_json(answer: _Answer) -> bytes | None:
 def _read_lean(body: bytes) -> _Answer:
     model, requested_model, cost, request_id, tags, origin, similarity, response = from_json(body)
     response["parts"] = [TextPart(**part) for part in response["parts"]]
-    response["usage"] = RequestUsage(**response["usage"])
+    response["usage"] = RequestUsage(**response.get("usage", {}))
     response["timestamp"] = datetime.fromisoformat(response["timestamp"])
     cost_usd = None if cost is None else Decimal(cost)
     return model, requested_model, cost_usd, request_id, tuple(tags), origin, similarity, ModelResponse(**response)

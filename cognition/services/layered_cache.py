@@ -12,6 +12,7 @@ from cognition.domain.entry import Address, Bypass, CacheEntry, Found, Hit, Laye
 from cognition.events import Emit, Invalidated, LookedUp, NotStored, Stored
 from cognition.ports import Clock, DurableStore, FastStore
 from cognition.resilience.store_breaker import Guarded
+from cognition.services.write_behind import Submit, WriteBehind, at_once
 
 _BYPASS = Bypass()
 _MISS = Miss()
@@ -25,7 +26,14 @@ class LayeredCache:
     on its way up while its original is invalidated never comes back to life.
     """
 
-    def __init__(self, fast: Guarded[FastStore], durable: Guarded[DurableStore], clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self,
+        fast: Guarded[FastStore],
+        durable: Guarded[DurableStore],
+        clock: Clock,
+        emit: Emit,
+        submit: Submit = at_once,
+    ) -> None:
         """Put the layers in order.
 
         Args:
@@ -33,7 +41,9 @@ class LayeredCache:
             durable: L2.
             clock: Returns the present time.
             emit: Told about look-ups, stores and invalidations.
+            submit: Runs what blocks and nobody waits for, in another thread.
         """
+        self._behind = WriteBehind(submit)
         self._fast = fast
         self._durable = durable
         self._clock = clock
@@ -79,13 +89,14 @@ class LayeredCache:
         return entries
 
     def copy(self, items: Sequence[tuple[Address, CacheEntry]], policy: CachePolicy) -> None:
-        """Copy semantic hits to the exact layers, under the questions that were asked; they live no longer there."""
-        if not items:
-            return
-        put = partial(self._durable.store.put, self._dated(Layer.L2, items, policy))
-        if self._durable.breaker.call(put, None) == len(items):
-            # What L2 refuses, because it was invalidated meanwhile, L1 must not keep either.
+        """Copy semantic hits to the exact layers, under the questions that were asked; they live no longer there.
+
+        L1 has them when this returns, L2 soon, and before anybody here asks it: writing there takes as long as all else
+        that a hit needs besides embedding.
+        """
+        if items:
             self._copy_up(items, policy)
+            self._behind.add(partial(self._copy_down, self._dated(Layer.L2, items, policy)))
 
     def store(self, address: Address, entry: CacheEntry, policy: CachePolicy) -> bool:
         """Keep a new answer in every layer, if it may be kept; return whether a layer kept it.
@@ -118,11 +129,20 @@ class LayeredCache:
             CacheUnavailable: L2 does not answer, so nothing was invalidated; or L1 does not answer, so copies there
                 stay until they expire.
         """
+        self.settle()
         dropped = self._durable.store.invalidate(selection)
         fast = self._fast.store.forget(selection.tenant, dropped.generations, dropped.addresses)
         counts = {Layer.L1: fast, Layer.L2: len(dropped.addresses), Layer.L3: dropped.semantic}
         self._emit(Invalidated(selection.tenant, selection.namespace, tuple(counts.items())))
         return counts
+
+    def settle(self) -> None:
+        """Return when L2 has all copies that were made before."""
+        self._behind.settle()
+
+    def forget_parent(self) -> None:
+        """Start anew after a fork."""
+        self._behind.forget()
 
     def evict_from_l1(self, tenant: str, addresses: Sequence[Address]) -> int:
         """Drop copies in L1; return how many there were.
@@ -157,6 +177,8 @@ class LayeredCache:
         self, guarded: Guarded[FastStore] | Guarded[DurableStore], addresses: Sequence[Address]
     ) -> list[Found] | None:
         store = guarded.store
+        if guarded is self._durable:
+            self.settle()
         if len(addresses) == 1:
             found = guarded.breaker.call(partial(store.get, addresses[0]), None)
             return None if found is None else [found]
@@ -177,6 +199,14 @@ class LayeredCache:
         known = self._fast.breaker.call(copy, default=True)
         if not known:
             self._check_copies(items)
+
+    def _copy_down(self, items: Sequence[tuple[Address, CacheEntry]]) -> None:
+        kept = self._durable.breaker.call(partial(self._durable.store.put, items), None)
+        if kept is not None and kept < len(items):
+            # What L2 refuses, because it was invalidated or answered anew meanwhile, L1 must not keep either.
+            address = items[0][0]
+            forget = partial(self._fast.store.forget, address.tenant, {}, [address for address, _ in items])
+            self._fast.breaker.call(forget, 0)
 
     def _check_copies(self, items: Sequence[tuple[Address, CacheEntry]]) -> None:
         """Hide copies of entries that were invalidated after they were read, all of one namespace.

@@ -94,7 +94,7 @@ def assemble(
         loop: Where they are asked; by default a new one.
     """
     loop = loop or OwnerLoop(_WORKERS)
-    base = _base(stores, models, clock)
+    base = _base(stores, models, clock, loop)
     near = base.near
     layers = AllLayers(base.exact, near.layer if near else None)
     parts = Collaborators(
@@ -146,7 +146,7 @@ class _Base:
     near: Near | None
 
 
-def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
+def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
     observers = Observers()
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
@@ -158,6 +158,6 @@ def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
     trust = SemanticTrust(pairs, clock, emit)
     near = semantic_layer(stores, models, trust, clock, emit)
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
-    exact = LayeredCache(fast, durable, clock, emit)
+    exact = LayeredCache(fast, durable, clock, emit, submit=loop.begin)
     breakers = (fast.breaker, durable.breaker, pairs.breaker, *(near.breakers if near else ()))
     return _Base(observers, breakers, leases, buffer, exact, trust, near)

@@ -27,6 +27,7 @@ from cognition.testing.contracts import (
 )
 from cognition.testing.contracts.entries import Plant
 from cognition.testing.contracts.leases import Wait
+from cognition.testing.contracts.samples import NOON
 
 
 class TestFastEntries(FastStoreContract):
@@ -49,7 +50,7 @@ class TestDurableEntries(DurableStoreContract):
     @pytest.fixture
     def store(self) -> MemoryDurableEntries:
         """Return an empty L2."""
-        return MemoryDurableEntries()
+        return MemoryDurableEntries(lambda: NOON)
 
     @pytest.fixture
     def plant(self, store: MemoryDurableEntries) -> Plant:

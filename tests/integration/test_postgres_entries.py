@@ -41,6 +41,22 @@ def test_an_entry_that_meets_an_invalidation_is_refused(
     assert 0 == writing.result()
 
 
+def test_a_copy_takes_the_place_of_what_is_past(store: PostgresEntries, clock: FakeClock) -> None:
+    """The question's own answer was younger, but it may not answer any more."""
+    store.put([(ADDRESS, an_entry(ADDRESS))])
+    clock.advance(LIFE)
+    copy = an_entry(
+        ADDRESS,
+        "copy",
+        created_at=NOON - LIFE,
+        expires_at=NOON + 2 * LIFE,
+        origin=an_address("far").key.hex(),
+        similarity=0.95,
+    )
+    assert 1 == store.put([(ADDRESS, copy)])
+    assert copy == store.get(ADDRESS).entry
+
+
 def test_an_invalidation_that_meets_an_entry_removes_it(
     engine: sa.Engine, store: PostgresEntries, other: ThreadPoolExecutor
 ) -> None:

@@ -19,6 +19,7 @@ from cognition.adapters.postgres.connection import connect, connected, fetch, tr
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.invalidation import raising
 from cognition.adapters.postgres.rows import vector_text
+from cognition.adapters.postgres.scope_sizes import Search
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_statements import nearest
 from cognition.adapters.postgres.tables import cache_namespace, llm_semantic_cache, semantic_vector
@@ -71,17 +72,13 @@ def test_nearly_everything_near_is_found(engine: sa.Engine, clock: FakeClock, sc
     assert right / total >= (0.99 if exact_rows == 0 else 1.0)
 
 
-@pytest.mark.parametrize(
-    ("large", "read", "left_alone"),
-    [
-        (False, "ix_llm_semantic_cache_scope", "ix_llm_semantic_cache_embedding_384"),
-        (True, "ix_llm_semantic_cache_embedding_384", None),
-    ],
-)
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("large", [False, True])
 def test_the_size_of_the_scope_decides_the_plan(
-    engine: sa.Engine, store: PostgresSemanticEntries, *, large: bool, read: str, left_alone: str | None
+    engine: sa.Engine, store: PostgresSemanticEntries, *, large: bool, known: bool
 ) -> None:
     """Whatever the planner believes: in a table of one large scope it still reads a small one by its own index."""
+    scope, vectors = "ix_llm_semantic_cache_scope", "ix_llm_semantic_cache_embedding_384"
     questions = [a_question(f"{number}", a_vector(number)) for number in range(300)]
     store.put(EMBEDDER, [an_answer_to(question) for question in questions])
     small = a_question("small", system="Be brief.")
@@ -89,10 +86,23 @@ def test_the_size_of_the_scope_decides_the_plan(
     with connected(engine) as connection:
         connection.exec_driver_sql("ANALYZE llm_semantic_cache")
     asked = questions[0] if large else small
-    plan = _executed(engine, asked, exact_rows=100)
-    assert any(read in line for line in plan)
-    assert left_alone is None or not any(left_alone in line for line in plan)
+    search: Search | None = ("index" if large else "exact") if known else None
+    plan = _executed(engine, asked, exact_rows=100, search=search)
+    assert any((vectors if large else scope) in line for line in plan)
+    # Without knowing the size, the rows of a large scope are counted by its own index.
+    assert not any((scope if large else vectors) in line for line in plan) or (large and not known)
     assert not any("Seq Scan on llm_semantic_cache" in line for line in plan)
+
+
+def test_a_scope_that_outgrows_its_search_is_still_found(engine: sa.Engine) -> None:
+    """What a look-up remembers about a scope's size is a matter of speed: new rows are found all the same."""
+    store = PostgresSemanticEntries(engine, lambda: NOON, exact_rows=4)
+    questions = [a_question(f"{number}", a_vector(number)) for number in range(20)]
+    store.put(EMBEDDER, [an_answer_to(questions[0])])
+    assert 1 == len(store.nearest(EMBEDDER, [questions[0]], 3)[0].neighbours)
+    store.put(EMBEDDER, [an_answer_to(question) for question in questions[1:]])
+    for question in questions:
+        assert question.text == store.nearest(EMBEDDER, [question], 3)[0].neighbours[0].text
 
 
 def test_no_session_state_is_left_behind(engine: sa.Engine, store: PostgresSemanticEntries) -> None:
@@ -275,7 +285,7 @@ def _clustered(rows: int) -> Vectors:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _executed(engine: sa.Engine, question: Question, exact_rows: int) -> list[str]:
+def _executed(engine: sa.Engine, question: Question, exact_rows: int, search: Search | None) -> list[str]:
     """Return the lines of the plan of a look-up that were executed."""
     parameters = {
         "tenant": [question.address.tenant],
@@ -288,7 +298,7 @@ def _executed(engine: sa.Engine, question: Question, exact_rows: int) -> list[st
         "exact_rows": exact_rows,
         "now": NOON,
     }
-    settings, query = nearest(DIMENSIONS, 3).split("WITH item", 1)
+    settings, query = nearest(DIMENSIONS, 3, search).split("WITH item", 1)
     plan = fetch(engine, f"{settings} EXPLAIN (ANALYZE) WITH item {query}", parameters)
     return [line for (line,) in plan if "Scan" in line and "never executed" not in line]
 

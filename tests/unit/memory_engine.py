@@ -30,7 +30,7 @@ from cognition.domain.ledger import LedgerRow
 from cognition.domain.semantic import Label, Question
 from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
-from cognition.ports import Nearby, Provider
+from cognition.ports import Clock, Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
@@ -91,8 +91,8 @@ class FragileFast(MemoryEntries):
 class FragileDurable(MemoryDurableEntries):
     """L2 that can be taken down."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
         self.outage = Outage()
 
     def get(self, address: Address) -> Found:
@@ -209,7 +209,6 @@ class Rig:
     clock: FakeClock = field(default_factory=FakeClock)
     settings: Settings = field(default_factory=lambda: Settings(model=MODEL, resilience=ResiliencePolicy(attempts=1)))
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    durable: FragileDurable = field(default_factory=FragileDurable)
     embedder: MemoryEmbedder | None = None
     verifier: MemoryVerifier | None = None
     beside: Rig | None = None
@@ -218,6 +217,7 @@ class Rig:
     def __post_init__(self) -> None:
         """Put the engine together."""
         if self.beside is None:
+            self.durable = FragileDurable(self.clock)
             self.fast, self.pairs = FragileFast(self.clock), FragilePairs()
             self.semantic = FragileSemantic(self.clock, self.durable, self.pairs)
         else:
@@ -244,6 +244,11 @@ class Rig:
         """The provider that answers from a script."""
         assert isinstance(self.provider, ScriptedProvider)
         return self.provider
+
+    def settle(self) -> None:
+        """Wait for what callers do not wait for."""
+        self.machinery.cache.layers.settle()
+        eventually(lambda: not self.machinery.loop._spawned)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     @property
     def rows(self) -> list[LedgerRow]:

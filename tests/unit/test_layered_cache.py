@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,8 +13,9 @@ from cognition.errors import CacheUnavailable
 from cognition.events import Event, Invalidated, LookedUp, NotStored, StoreFailed
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.layered_cache import LayeredCache
+from cognition.services.write_behind import WriteBehind
 from cognition.testing.clock import FakeClock
-from cognition.testing.contracts.samples import MODEL, an_address, an_entry
+from cognition.testing.contracts.samples import MODEL, NOON, an_address, an_entry
 from tests.unit.memory_engine import FragileDurable, FragileFast
 
 PLAIN = CachePolicy(jitter=0)
@@ -28,7 +29,7 @@ class Layers:
         self.clock = FakeClock()
         self.events: list[Event] = []
         self.fast = FragileFast(self.clock)
-        self.durable = FragileDurable()
+        self.durable = FragileDurable(self.clock)
         self.breakers = [
             StoreBreaker(store.name, store.ping, self.events.append) for store in (self.fast, self.durable)
         ]
@@ -155,6 +156,30 @@ def test_a_copy_of_what_was_invalidated_meanwhile_is_hidden(layers: Layers, monk
     assert layer_of(layers.look_up()[0]) is Layer.L2
     monkeypatch.undo()
     assert layers.look_up() == [Miss(2)]
+
+
+def test_a_semantic_copy_that_l2_refuses_leaves_l1(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A younger answer to the question itself has come between the hit and its copy."""
+    layers.store()
+    behind: list[Callable[[], None]] = []
+    monkeypatch.setattr(layers.cache, "_behind", WriteBehind(behind.append))
+    old = an_entry(ADDRESS, "copy", created_at=NOON - timedelta(hours=1), origin=an_address("far").key.hex())
+    layers.cache.copy([(ADDRESS, old)], PLAIN)
+    assert "copy" == layers.entry().response.text
+    behind.pop()()
+    assert ("a", Layer.L2) == (layers.entry().response.text, Layer.L2)
+
+
+def test_l2_is_asked_only_after_its_copies_came(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sees that copies are written in the background: whoever needs them first writes them."""
+    never: list[Callable[[], None]] = []
+    monkeypatch.setattr(layers.cache, "_behind", WriteBehind(never.append))
+    copy = an_entry(ADDRESS, "copy", origin=an_address("far").key.hex())
+    layers.cache.copy([(ADDRESS, copy)], PLAIN)
+    layers.fast.clear()
+    assert layer_of(layers.look_up()[0]) is Layer.L2
+    layers.cache.copy([(ADDRESS, copy)], PLAIN)
+    assert 1 == layers.cache.invalidate(Selection(tenant="acme", namespace="support"))[Layer.L2]
 
 
 def test_an_answer_asked_before_an_invalidation_is_refused(layers: Layers) -> None:

@@ -66,6 +66,7 @@ def test_a_copy_names_the_question_that_was_answered(near: Rig) -> None:
     """Its origin is the exact key of the neighbour, its key that of the asked question."""
     near.engine.complete(CACHED)
     near.engine.complete(ASKED)
+    near.settle()
     original, copy = (address_of(near.engine.request(prompt)) for prompt in (CACHED, ASKED))
     entry = near.durable.get(copy).entry
     assert entry is not None

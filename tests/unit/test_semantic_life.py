@@ -33,6 +33,7 @@ def test_a_copy_never_outlives_its_original(near: Rig) -> None:
     near.engine.complete(CACHED)
     near.clock.advance(timedelta(hours=23, minutes=59))
     near.engine.complete(ASKED)
+    near.settle()
     address = address_of(near.engine.request(ASKED))
     ends = near.clock() + timedelta(minutes=1)
     copies = [store.get(address).entry for store in (near.fast, near.durable)]

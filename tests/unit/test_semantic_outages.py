@@ -103,11 +103,13 @@ def test_without_pgvector_the_exact_layers_answer(near: Rig) -> None:
     assert "l3" == near.layer(ASKED_THEN)
 
 
-def test_while_l2_is_away_l3_answers_and_leaves_no_copy(near: Rig) -> None:
-    """Only L2 can tell whether a copy may be made."""
+def test_while_l2_is_away_only_l1_gets_a_copy(near: Rig) -> None:
+    """L1 knows by itself which generation it may keep; L2 has none, also when it is back."""
     near.engine.complete(CACHED)
     near.durable.outage.down = True
-    assert ["l3", "l3"] == [near.layer(ASKED) for _ in range(2)]
+    assert ["l3", "l1"] == [near.layer(ASKED) for _ in range(2)]
+    near.fast.clear()
+    assert "l3" == near.layer(ASKED)
     near.durable.outage.down = False
 
 

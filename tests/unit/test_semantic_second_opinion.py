@@ -268,4 +268,4 @@ def test_closing_does_not_wait_for_checks(make_near: MakeNear) -> None:
 
 def _background_ends(rig: Rig) -> None:
     """Wait until nothing runs in the background."""
-    eventually(lambda: not rig.machinery.loop._spawned)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    rig.settle()

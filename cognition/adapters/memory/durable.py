@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from cognition.adapters.codec import encode
 from cognition.adapters.memory.shelf import Namespace, Shelf, is_selected, namespace_of, readable
 from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Layer, Selection
-from cognition.ports import Dropped
+from cognition.ports import Clock, Dropped
 
 
 class _SemanticEntries(Protocol):
@@ -32,9 +33,14 @@ class MemoryDurableEntries(Shelf):
 
     layer = Layer.L2
 
-    def __init__(self) -> None:
-        """Start empty, without a semantic layer."""
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Start empty, without a semantic layer.
+
+        Args:
+            clock: Tells which answers are past; by default the system's.
+        """
         super().__init__()
+        self._clock = clock or partial(datetime.now, UTC)
         self._semantic: _SemanticEntries | None = None
 
     def attach(self, semantic: _SemanticEntries) -> None:
@@ -89,10 +95,15 @@ class MemoryDurableEntries(Shelf):
         return entry.of_generation(generation or FIRST_GENERATION)
 
     def _keep(self, address: Address, entry: CacheEntry) -> bool:
-        if not self.admits(namespace_of(address), entry.generation):
+        if not self.admits(namespace_of(address), entry.generation) or self._holds_younger(address, entry):
             return False
         self._values[address] = encode(entry)
         return True
+
+    def _holds_younger(self, address: Address, copy: CacheEntry) -> bool:
+        """Whether a younger answer stands where a copy for a similar question would go."""
+        held = readable(self._values[address], address) if copy.origin and address in self._values else None
+        return held is not None and held.is_fresh(self._clock()) and held.created_at > copy.created_at
 
     def _namespaces(self) -> set[Namespace]:
         return self._generations.keys() | {namespace_of(address) for address in self._values}

@@ -62,11 +62,14 @@ class PostgresEntries:
         return [self._found(address, *found) for address, found in zip(addresses, held, strict=True)]
 
     def put(self, items: Sequence[tuple[Address, CacheEntry]]) -> int:
-        """Keep entries that are not past; return how many were kept, none that was invalidated on its way here."""
+        """Keep entries that are not past; return how many were kept, none that was invalidated on its way here.
+
+        Nor is a copy for a similar question where a younger answer stands.
+        """
         now = self._clock()
         # One statement cannot change a row twice: the last entry under an address counts.
         rows = {(address.tenant, address.key): _row(address, entry) for address, entry in items if entry.is_fresh(now)}
-        return store(self._engine, PUT, list(rows.values())) if rows else 0
+        return store(self._engine, PUT, list(rows.values()), now) if rows else 0
 
     def invalidate(self, selection: Selection) -> Dropped:
         """Remove the selected entries from L2 and L3 and raise the generation of their namespaces, in one transaction.

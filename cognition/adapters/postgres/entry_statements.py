@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from cognition.adapters.postgres.connection import compiled
 from cognition.adapters.postgres.purging import deleting_oldest
@@ -47,7 +48,16 @@ GET_MANY = compiled(
 )
 
 
-PUT = storing([llm_cache.c[name] for name in (*WRITTEN, "origin_key")], key=("tenant", "key"))
+def _replaces(new: ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+    """Whether a row replaces the one that stands there: no copy for a similar question takes a younger answer's place.
+
+    Copies are written when their caller has gone on, and the question may have been answered by itself meanwhile.
+    """
+    past = llm_cache.c.expires_at <= sa.bindparam("now", type_=sa.TIMESTAMP(timezone=True))
+    return new.origin_key.is_(None) | (llm_cache.c.created_at <= new.created_at) | past
+
+
+PUT = storing([llm_cache.c[name] for name in (*WRITTEN, "origin_key")], ("tenant", "key"), _replaces)
 
 
 def _purge(table: sa.Table) -> sa.Delete:

@@ -13,6 +13,7 @@ from cognition.adapters.codec import decode
 from cognition.adapters.postgres.batch import Row, parts
 from cognition.adapters.postgres.connection import STORE, connected, fetch
 from cognition.adapters.postgres.rows import pack_text, read_vector, row_of, unpack_text, vector_text
+from cognition.adapters.postgres.scope_sizes import ScopeSizes
 from cognition.adapters.postgres.semantic_statements import (
     KEEP_VECTORS,
     PING,
@@ -82,6 +83,7 @@ class PostgresSemanticEntries:
         self._engine = engine
         self._clock = clock
         self._exact_rows = exact_rows
+        self._sizes = ScopeSizes(exact_rows)
 
     def nearest(self, fingerprint: str, questions: Sequence[Question], limit: int) -> list[Nearby]:
         """Return up to `limit` neighbours of each question, in order, in one round trip for hundreds of questions.
@@ -139,12 +141,15 @@ class PostgresSemanticEntries:
         }
         neighbours: list[list[Neighbour]] = [[] for _ in questions]
         generations: list[int] = [0] * len(questions)
-        rows = fetch(self._engine, nearest(len(questions[0].vector), limit), parameters)
-        for position, generation, distance, *columns in rows:
+        search = self._sizes.search(fingerprint, (question.address for question in questions))
+        rows = fetch(self._engine, nearest(len(questions[0].vector), limit, search), parameters)
+        for position, size, generation, distance, *columns in rows:
+            question = questions[int(position) - 1]
             generations[position - 1] = generation
+            if size is not None:
+                self._sizes.note(fingerprint, question.address, size)
             if distance is not None:
                 held = _Held(distance, *columns)
-                question = questions[int(position) - 1]
                 if _belongs(held, question, fingerprint, now):
                     neighbours[position - 1] += self._readable(held, generation)
         return [Nearby(found, generation) for found, generation in zip(neighbours, generations, strict=True)]

@@ -6,11 +6,13 @@ other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from cognition.adapters.postgres.batch import Row, bind, rows_of
 from cognition.adapters.postgres.connection import compiled, fetch
@@ -55,12 +57,17 @@ def _gate(item: sa.TableValuedAlias) -> sa.CTE:
     )
 
 
-def storing(columns: Sequence[sa.Column[Any]], key: Sequence[str]) -> str:
+Replaces = Callable[[ReadOnlyColumnCollection[str, Any]], sa.ColumnElement[bool]]
+"""The condition under which a row, given as `excluded`, replaces the one that stands there."""
+
+
+def storing(columns: Sequence[sa.Column[Any]], key: Sequence[str], replaces: Replaces | None = None) -> str:
     """Return the statement that stores what was not invalidated and says how much, and how many namespaces exist.
 
     Args:
         columns: What is written, all of one table, with `tenant`, `namespace` and `generation` among them.
-        key: Names of those that identify a row; an older one is replaced.
+        key: Names of those that identify a row; the one that stands there is replaced.
+        replaces: Whether it is, by default always.
     """
     item = rows_of(columns)
     gate = _gate(item)
@@ -78,7 +85,9 @@ def storing(columns: Sequence[sa.Column[Any]], key: Sequence[str]) -> str:
     statement = insert(columns[0].table).from_select(names, admitted)
     stored = (
         statement.on_conflict_do_update(
-            index_elements=key, set_={name: statement.excluded[name] for name in names if name not in key}
+            index_elements=key,
+            set_={name: statement.excluded[name] for name in names if name not in key},
+            where=replaces(statement.excluded) if replaces else None,
         )
         .returning(columns[0].table.c.key)
         .cte("stored")
@@ -105,16 +114,17 @@ _CREATE_NAMESPACES = compiled(
 )
 
 
-def store(engine: sa.Engine, put: str, rows: Sequence[Row]) -> int:
+def store(engine: sa.Engine, put: str, rows: Sequence[Row], now: datetime | None = None) -> int:
     """Store rows; return how many, none that was invalidated on its way here.
 
     Args:
         engine: From `connect`.
         put: From `storing`.
         rows: At least one, each with a key of its own: one statement cannot change a row twice.
+        now: The present time, for a statement that asks for it.
     """
     namespaces = {(row["tenant"], row["namespace"]) for row in rows}
-    parameters = {"rows": bind(rows)}
+    parameters = {"rows": bind(rows), "now": now}
     ((kept, known, _),) = fetch(engine, put, parameters)
     if known < len(namespaces):
         fetch(engine, _CREATE_NAMESPACES, parameters)

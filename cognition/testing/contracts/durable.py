@@ -95,6 +95,22 @@ class DurableStoreContract(EntryStoreContract):
         assert 0 == store.put([(address, an_entry(address, "old", generation=1))])
         assert [present, None] == [found.entry for found in store.get_many([address, late])]
 
+    def test_a_copy_takes_no_younger_answer_s_place(self, store: DurableStore) -> None:
+        """It is written when its caller has gone on; the question may have been answered by itself meanwhile."""
+        address, other = an_address(), an_address("other")
+        younger = an_entry(address, "younger", created_at=NOON)
+        store.put([(address, younger)])
+        copies = [
+            (at, an_entry(at, "copy", created_at=_OLD, origin=an_address("far").key.hex(), similarity=0.95))
+            for at in (address, other)
+        ]
+        assert 1 == store.put(copies)
+        assert [younger, copies[1][1]] == [found.entry for found in store.get_many([address, other])]
+        older_answer = an_entry(address, "older", created_at=_OLD)
+        assert 1 == store.put([(address, older_answer)]), "whoever asked the provider is not doubted"
+        assert 1 == store.put([copies[0]])
+        assert copies[0][1] == store.get(address).entry
+
     def test_survivors_come_back_with_the_present_generation(self, store: DurableStore) -> None:
         """Otherwise the fast layer, which knows the new generation, would refuse copies of them for ever."""
         survivor, dropped = an_address("survivor"), an_address("dropped")
