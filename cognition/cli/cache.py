@@ -13,12 +13,15 @@ from cognition.cli.hours import MOST_HOURS
 from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
+from cognition.cli.upkeep import build_index, reembed
 from cognition.runtime import Cognition
 
 cache_app = typer.Typer(help="Explain look-ups, declare answers wrong, replay a log, or tidy up.", no_args_is_help=True)
 cache_app.command()(explain)
 cache_app.command()(report_bad_hit)
 cache_app.command("replay")(replay)
+cache_app.command()(reembed)
+cache_app.command()(build_index)
 
 Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
 

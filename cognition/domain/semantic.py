@@ -45,6 +45,21 @@ class EmbedderIdentity:
         return f"{self.name}@{self.revision[:16] or '-'}/{self.dimensions}/{scale}"
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignRow:
+    """A row of L3 whose vector is another embedder's.
+
+    Attributes:
+        id: Identifies it for `replace`, and grows with the time of storing.
+        tenant: Whose it is.
+        text: What is to be embedded.
+    """
+
+    id: int
+    tenant: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is looked up in L3.

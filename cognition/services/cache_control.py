@@ -22,6 +22,7 @@ from cognition.services.explaining import OFF, Explaining
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.semantic_trust import SemanticTrust
+from cognition.services.semantic_upkeep import ReEmbedded, SemanticUpkeep
 
 
 class Conditions(TypedDict, total=False):
@@ -85,6 +86,7 @@ class CacheParts:
         embeddings: Vectors for `invalidate(similar_to=...)`; None when no embedder is set.
         trust: Verdicts on semantic hits, which may be reported where no embedder is set.
         semantic: The engine's own policy for L3.
+        upkeep: Moves L3 to another embedder; None when no embedder is set.
         durable: L2, for purging.
         ledger: Keeps the look-up counts.
         buffer: Holds counts that are not written yet.
@@ -96,6 +98,7 @@ class CacheParts:
     embeddings: Embeddings | None
     trust: SemanticTrust
     semantic: SemanticPolicy
+    upkeep: SemanticUpkeep | None
     durable: DurableStore
     ledger: Ledger
     buffer: LedgerBuffer
@@ -243,6 +246,32 @@ class CacheControl:
             limit: Delete at most so many, so that no lock is held long.
         """
         return self._parts.durable.purge(self._clock(), limit)
+
+    def reembed(self, limit: int = 10_000) -> ReEmbedded:
+        """Let the present embedder find what was kept with another one; for all tenants, and safe to run at any time.
+
+        Args:
+            limit: Look at most at so many answers; run it again until it says that it is done.
+
+        Raises:
+            ConfigurationError: No embedder is set.
+            CacheUnavailable: The embedder or PostgreSQL did not answer; what was moved before stays moved.
+        """
+        return self._upkeep().reembed(limit)
+
+    def build_vector_index(self, lists: int = 1000) -> str:
+        """Build an IVFFlat index after a bulk load of L3; return its name. See `SemanticUpkeep.build_index`.
+
+        Raises:
+            ConfigurationError: No embedder is set, there are fewer than 100,000 vectors, or too little memory.
+            CacheUnavailable: PostgreSQL did not answer.
+        """
+        return self._upkeep().build_index(lists)
+
+    def _upkeep(self) -> SemanticUpkeep:
+        if self._parts.upkeep is None:
+            raise ConfigurationError(OFF)
+        return self._parts.upkeep
 
 
 def _check(conditions: Conditions) -> None:

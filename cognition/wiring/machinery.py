@@ -26,7 +26,7 @@ from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
-from cognition.wiring.semantic import Models, Near, open_models, semantic_layer
+from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
 from cognition.wiring.stores import Stores, open_stores
 
 # Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
@@ -110,17 +110,7 @@ def assemble(
         base.observers.add(SecondOpinion(opinion).observe)
     return Machinery(
         completion=completion,
-        cache=CacheParts(
-            layers=base.exact,
-            explaining=Explaining(base.exact, layers.semantic, clock),
-            embeddings=near.embeddings if near else None,
-            trust=base.trust,
-            semantic=settings.semantic,
-            durable=stores.durable,
-            ledger=stores.ledger,
-            buffer=base.buffer,
-            clock=clock,
-        ),
+        cache=_cache_parts(base, stores, settings, models, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
         observers=base.observers,
         loop=loop,
@@ -130,6 +120,21 @@ def assemble(
         embeddings=near.embeddings if near else None,
         breakers=base.breakers,
         stores=stores,
+    )
+
+
+def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models, clock: Clock) -> CacheParts:
+    return CacheParts(
+        layers=base.exact,
+        explaining=Explaining(base.exact, base.near.layer if base.near else None, clock),
+        embeddings=base.near.embeddings if base.near else None,
+        trust=base.trust,
+        semantic=settings.semantic,
+        upkeep=upkeep_of(stores, models),
+        durable=stores.durable,
+        ledger=stores.ledger,
+        buffer=base.buffer,
+        clock=clock,
     )
 
 

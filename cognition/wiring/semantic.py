@@ -15,6 +15,7 @@ from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.embeddings import Embeddings
 from cognition.services.semantic_layer import SemanticLayer, SemanticParts
 from cognition.services.semantic_trust import SemanticTrust
+from cognition.services.semantic_upkeep import SemanticUpkeep
 from cognition.settings import Settings, address_of_provider
 from cognition.wiring.stores import Stores
 
@@ -76,6 +77,13 @@ def semantic_layer(stores: Stores, models: Models, trust: SemanticTrust, clock: 
     parts = SemanticParts(embeddings=embeddings, store=store, trust=trust, verifier=second, clock=clock, emit=emit)
     breakers = (store.breaker, model.breaker, *([second.breaker] if second else []))
     return Near(SemanticLayer(parts), embeddings, breakers)
+
+
+def upkeep_of(stores: Stores, models: Models) -> SemanticUpkeep | None:
+    """Return what looks after L3, or None without an embedder."""
+    if models.embedder is None or stores.maintenance is None:
+        return None
+    return SemanticUpkeep(stores.maintenance, models.embedder)
 
 
 def _try(embedder: Embedder) -> None:

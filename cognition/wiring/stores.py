@@ -16,10 +16,12 @@ from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.migrate import require_current, upgrade
 from cognition.adapters.postgres.pairs import PostgresPairs
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
+from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
+from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
 _IN_PROCESS = "memory://"
@@ -37,6 +39,7 @@ class Stores:
         durable_leases: For single flight while those do not answer.
         semantic: L3.
         pairs: Similar questions that met, and verdicts on them.
+        maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -48,6 +51,7 @@ class Stores:
     durable_leases: LeaseStore
     semantic: SemanticStore
     pairs: PairStore
+    maintenance: SemanticMaintenanceStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -101,6 +105,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         durable_leases=PostgresLeases(database),
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
+        maintenance=SemanticMaintenance(database, clock),
         database=database,
         redis=redis,
     )

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from cognition import Cognition, Credentials, SemanticPolicy, Settings
+from cognition.adapters.postgres.connection import connect, fetch
 from cognition.testing import FakeOpenAI, Reply, Usage
 from tests.command_line import refusal, run
 
@@ -184,3 +185,26 @@ def test_a_wrong_setting_names_its_variable(asked: Asked) -> None:
     """Before anything is opened."""
     environment = asked.environment | {"COGNITION_SEMANTIC__MODE": "maybe"}
     assert "COGNITION_SEMANTIC__MODE" in refusal(environment, "cache", "explain", CACHED)
+
+
+def test_another_embedder_finds_what_was_kept_before(asked: Asked) -> None:
+    """As after a change of `COGNITION_EMBEDDER`: what was moved is found, and not moved again."""
+    database = connect(asked.environment["COGNITION_DATABASE_URL"])
+    old = "UPDATE llm_semantic_cache SET embedder_fingerprint = 'old@1/3/unit', embedding = '[1, 0, 0]' RETURNING 1"
+    assert [(1,)] == fetch(database, old, {})
+    database.dispose()
+    assert [] == read(asked.environment, "cache", "explain", NEGATED)["nearby"]
+    assert {"moved": 1, "left": 0, "done": True} == read(asked.environment, "cache", "reembed")
+    assert [CACHED] == [near["text"] for near in read(asked.environment, "cache", "explain", NEGATED)["nearby"]]
+    assert "Moved 0 answers to the present embedder.\n" == run(asked.environment, "cache", "reembed").stdout
+
+
+def test_an_index_for_bulk_tables_is_refused_for_few_vectors(asked: Asked) -> None:
+    """It would find less and save nothing."""
+    assert "fewer than 100,000 vectors of 384 dimensions" in refusal(asked.environment, "cache", "build-index")
+
+
+def test_upkeep_without_an_embedder_says_what_to_set(asked: Asked) -> None:
+    """One variable."""
+    environment = {name: value for name, value in asked.environment.items() if name != "COGNITION_EMBEDDER"}
+    assert "set COGNITION_EMBEDDER=" in refusal(environment, "cache", "reembed")

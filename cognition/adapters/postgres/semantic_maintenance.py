@@ -28,28 +28,13 @@ from cognition.adapters.postgres.maintenance_statements import (
 )
 from cognition.adapters.postgres.purging import in_parts
 from cognition.adapters.postgres.rows import unpack_text, vector_text
-from cognition.domain.semantic import Vector
+from cognition.domain.semantic import ForeignRow, Vector
 from cognition.errors import CacheUnavailable, ConfigurationError, EntryCorrupted
 from cognition.ports import Clock
 
 _BULK_ROWS = 100_000  # below, HNSW or an exact scan is as fast and finds more
 _DIMENSIONS_MAX = 4000  # of a `halfvec` that pgvector can index
 _LISTS_MAX = 32768  # pgvector's own limit
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignRow:
-    """A row of L3 whose vector is another embedder's.
-
-    Attributes:
-        id: Identifies it for `replace`, and grows with the time of storing.
-        tenant: Whose it is.
-        text: What is to be embedded.
-    """
-
-    id: int
-    tenant: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
