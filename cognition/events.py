@@ -91,6 +91,38 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryDenied:
+    """An attempt failed, another one was allowed by the policy, and was not made.
+
+    Attributes:
+        call: The call.
+        attempt: Number of the failed attempt.
+        reason: Class name of what stood against it: `RetryBudgetExhausted` or `RetryLater`.
+    """
+
+    call: Call
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A model did not answer and the next one of the chain is asked.
+
+    Attributes:
+        call: The call.
+        model: The model that did not answer.
+        fallback: The model that is asked now.
+        error: Class name of what the first one ended with.
+    """
+
+    call: Call
+    model: str
+    fallback: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A caller got an answer."""
 
@@ -181,6 +213,8 @@ Event = (
     | StoreFailed
     | StoreRecovered
     | RetryScheduled
+    | RetryDenied
+    | FellBack
     | Answered
     | AnsweredMany
     | Failed

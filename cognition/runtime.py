@@ -11,7 +11,7 @@ import atexit
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import util
@@ -33,11 +33,13 @@ from cognition.domain.completion import (
     check_prompts,
 )
 from cognition.domain.output import output_type
+from cognition.domain.routing import Fallback, Route, fallbacks_of
 from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
-from cognition.resilience.policy import ResiliencePolicy
+from cognition.resilience.bulkhead import Utilisation
+from cognition.resilience.policy import Gate, ResiliencePolicy
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
@@ -58,6 +60,8 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
         cache: A `CachePolicy`, or one of `"use"`, `"refresh"`, `"bypass"`, `"only"`.
         semantic: A `SemanticPolicy`, or one of `"on"`, `"shadow"`, `"off"`; without an embedder it changes nothing.
         resilience: How hard to try.
+        fallbacks: Models that are asked when this one does not answer, as `Fallback` or by name, in order.
+        gate: Entered before each attempt and left after it, for a limit that many processes share.
         credentials: How to reach the provider; by default the SDK's environment variables.
         attribution: Who the call is booked to.
         parameters: Tools and output modes, as a pydantic-ai Agent passes them to its model.
@@ -71,6 +75,8 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
     cache: CachePolicy | CacheMode
     semantic: SemanticPolicy | SemanticMode
     resilience: ResiliencePolicy | None
+    fallbacks: Sequence[Fallback | str] | None
+    gate: Gate | None
     credentials: Credentials | None
     attribution: Attribution | None
     parameters: ModelRequestParameters | None
@@ -130,6 +136,10 @@ class Cognition:
         """Add callables that see every event."""
         return self._machinery.observers
 
+    def utilisation(self) -> list[Utilisation]:
+        """Return how many calls of this process are at each service, and how many wait for it."""
+        return self._machinery.bulkheads.utilisation()
+
     def complete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt; may be called from any thread.
 
@@ -139,7 +149,9 @@ class Cognition:
 
         Raises:
             ConfigurationError: The prompt, model or an option cannot be right.
-            ProviderError: The provider gave no usable answer, after all attempts.
+            ProviderError: No model of the chain gave a usable answer, after all attempts.
+            RetryLater: A provider asks for a longer wait than this call may take.
+            CallNotPermitted: No attempt was made, such as `CircuitOpen` or `BulkheadFull`.
             OnlyCachedMiss: The answer is not cached and `cache="only"`.
         """
         policies = self._policies(options)
@@ -240,8 +252,10 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
+        for part in (machinery.loop, machinery.flights, machinery.bulkheads, machinery.buffer, machinery.stores):
             part.forget()
+        for breaker in machinery.breakers:
+            breaker.forget()
         if machinery.embeddings is not None:
             machinery.embeddings.forget()
 
@@ -260,11 +274,18 @@ class Cognition:
         )
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
+        fallbacks = options.get("fallbacks")
         return Policies(
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
             semantic=semantic_policy_of(options.get("semantic", self._settings.semantic), self._settings.semantic),
             resilience=options.get("resilience") or self._settings.resilience,
+            fallbacks=_routes(self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks)),
+            gate=options.get("gate") or nullcontext,
         )
+
+
+def _routes(fallbacks: Sequence[Fallback]) -> tuple[Route, ...]:
+    return tuple(Route(one, address_of_provider(one.model.partition(":")[0])) for one in fallbacks)
 
 
 class _Registry:

@@ -10,7 +10,12 @@ from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
+from cognition.resilience.bulkhead import Bulkheads
+from cognition.resilience.passage import Breakers, OpenBreakers
+from cognition.resilience.pipeline import Pipeline
+from cognition.resilience.retry_budget import RetryBudgets
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
+from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
@@ -45,6 +50,8 @@ class Machinery:
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
         flights: Single flight, on the loop.
+    bulkheads: The places at each service, on the loop.
+        bulkheads: How many calls are at each service, on the loop.
         buffer: Ledger rows that wait.
         embeddings: Vectors that are remembered, None without an embedder.
         breakers: One for each store.
@@ -58,6 +65,7 @@ class Machinery:
     loop: OwnerLoop
     models: Models
     flights: SingleFlight[CacheEntry]
+    bulkheads: Bulkheads
     buffer: LedgerBuffer
     embeddings: Embeddings | None
     breakers: tuple[StoreBreaker, ...]
@@ -101,6 +109,7 @@ def assemble(
         layers=layers,
         flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
+        pipeline=Pipeline(_model_breakers(), Bulkheads(), RetryBudgets(), Timing(clock=clock)),
         costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
@@ -126,11 +135,17 @@ def assemble(
         loop=loop,
         models=models,
         flights=parts.flights,
+        bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
         breakers=base.breakers,
         stores=stores,
     )
+
+
+def _model_breakers() -> Breakers:
+    """Return the circuit breakers of models."""
+    return OpenBreakers()
 
 
 @dataclass(frozen=True, slots=True)
