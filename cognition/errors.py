@@ -29,6 +29,7 @@ because Prefect moves exceptions between processes and single flight hands a lea
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 
@@ -193,12 +194,12 @@ class CallNotPermitted(CognitionError):
 
 
 class CircuitOpen(CallNotPermitted):
-    """The breaker of a model lets no call through.
+    """A circuit breaker keeps calls from a provider that fails, or that asked to be left alone.
 
     Attributes:
-        breaker: Which breaker, as text.
-        state: Its state.
-        retry_after: Seconds until it may let calls through again, or None when nobody knows.
+        breaker: Which one, as `cognition breaker list` prints it.
+        state: Its state, or `cooling_down` when the provider asked for a pause.
+        retry_after: Seconds after which a call may be admitted, or None when nobody can tell.
     """
 
     breaker: str
@@ -209,6 +210,18 @@ class CircuitOpen(CallNotPermitted):
     def elsewhere(self) -> bool:
         """Whether another model may answer: always, it has a breaker of its own."""
         return True
+
+    @classmethod
+    def of(cls, breaker: str, state: str, retry_after: float | None) -> Self:
+        """Return the error for a call that was refused."""
+        words = state.replace("_", " ")
+        if state == "forced_open":
+            what = f"was opened by a person; ask who did, or run 'cognition breaker reset {breaker}'"
+        elif retry_after is not None:
+            what = f"is {words}; try again in {math.ceil(retry_after)} seconds or name a fallback model"
+        else:
+            what = f"is {words} and its probes are running; try again later or name a fallback model"
+        return cls(f"The circuit breaker {breaker} {what}.", breaker=breaker, state=state, retry_after=retry_after)
 
 
 class BulkheadFull(CallNotPermitted):

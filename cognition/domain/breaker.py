@@ -77,7 +77,9 @@ class BreakerKey:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the key that a text such as `openai-chat:gpt-5-mini@default` names; the scope may be left out.
+        """Return the key that a text such as `openai-chat:gpt-5-mini@default` names.
+
+        Without an at-sign the scope is `default`.
 
         Raises:
             ConfigurationError: It names no provider or no model.
@@ -152,9 +154,7 @@ class BreakerPolicy:
         if not 0 <= self.open_jitter < 1:
             raise ConfigurationError(f"The open_jitter {self.open_jitter} must be at least 0 and below 1.")
         if any(share is not None and not 0 < share <= 1 for share in (self.failure_rate, self.slow_call_rate)):
-            raise ConfigurationError(
-                "The failure_rate and slow_call_rate of a BreakerPolicy must be above 0 and at most 1."
-            )
+            raise ConfigurationError("The failure_rate and slow_call_rate must be above 0 and at most 1, or None.")
 
     @property
     def counts_shares(self) -> bool:

@@ -14,8 +14,8 @@ from typing import TypeVar
 from cognition.domain.routing import Target
 from cognition.resilience.bulkhead import Bulkheads, Quota
 from cognition.resilience.fallback import fall_back
-from cognition.resilience.passage import Breakers, recorded
 from cognition.resilience.policy import Rules
+from cognition.resilience.recording import Breakers, recorded
 from cognition.resilience.retry import Retry, Witness
 from cognition.resilience.retry_budget import RetryBudgets
 from cognition.resilience.timing import Deadline, Timing

@@ -17,8 +17,8 @@ from cognition.resilience.timing import Deadline, Timing
 
 T = TypeVar("T")
 
-# A breaker that refuses calls while it is closed only keeps them back for as long as the provider asked.
-_COOLING = "closed"
+# A breaker in this state is not open: it keeps calls back for as long as the provider asked.
+_COOLING = "cooling_down"
 
 
 class Witness(Protocol):

@@ -11,8 +11,8 @@ from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
 from cognition.resilience.bulkhead import Bulkheads
-from cognition.resilience.passage import Breakers, OpenBreakers
 from cognition.resilience.pipeline import Pipeline
+from cognition.resilience.recording import OpenBreakers
 from cognition.resilience.retry_budget import RetryBudgets
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Timing
@@ -109,7 +109,7 @@ def assemble(
         layers=layers,
         flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
-        pipeline=Pipeline(_model_breakers(), Bulkheads(), RetryBudgets(), Timing(clock=clock)),
+        pipeline=_pipeline(clock),
         costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
@@ -119,17 +119,7 @@ def assemble(
         base.observers.add(SecondOpinion(opinion).observe)
     return Machinery(
         completion=completion,
-        cache=CacheParts(
-            layers=base.exact,
-            explaining=Explaining(base.exact, layers.semantic, clock),
-            embeddings=near.embeddings if near else None,
-            trust=base.trust,
-            semantic=settings.semantic,
-            durable=stores.durable,
-            ledger=stores.ledger,
-            buffer=base.buffer,
-            clock=clock,
-        ),
+        cache=_cache_parts(base, stores, settings, layers, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
         observers=base.observers,
         loop=loop,
@@ -143,9 +133,22 @@ def assemble(
     )
 
 
-def _model_breakers() -> Breakers:
-    """Return the circuit breakers of models."""
-    return OpenBreakers()
+def _cache_parts(base: _Base, stores: Stores, settings: Settings, layers: AllLayers, clock: Clock) -> CacheParts:
+    return CacheParts(
+        layers=base.exact,
+        explaining=Explaining(base.exact, layers.semantic, clock),
+        embeddings=base.near.embeddings if base.near else None,
+        trust=base.trust,
+        semantic=settings.semantic,
+        durable=stores.durable,
+        ledger=stores.ledger,
+        buffer=base.buffer,
+        clock=clock,
+    )
+
+
+def _pipeline(clock: Clock) -> Pipeline:
+    return Pipeline(OpenBreakers(), Bulkheads(), RetryBudgets(), Timing(clock=clock))
 
 
 @dataclass(frozen=True, slots=True)

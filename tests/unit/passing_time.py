@@ -11,7 +11,7 @@ from cognition.domain.breaker import BreakerKey, BreakerPolicy
 from cognition.domain.completion import CompletionRequest
 from cognition.domain.routing import Fallback, Route, Target, chain_of
 from cognition.errors import CircuitOpen, CognitionError
-from cognition.resilience.passage import Passage
+from cognition.resilience.recording import Passage
 from cognition.resilience.timing import Timing
 from cognition.testing import FakeClock
 
@@ -85,9 +85,9 @@ class _Counting:
     def success(self) -> None:
         self._told.append("success")
 
-    def failure(self, cause: str, retry_after: timedelta | None = None) -> None:
+    def failure(self, error: str, retry_after: timedelta | None = None) -> None:
         asked = f" for {retry_after.total_seconds():g} s" if retry_after else ""
-        self._told.append(f"failure: {cause}{asked}")
+        self._told.append(f"failure: {error}{asked}")
 
     def ignore(self) -> None:
         self._told.append("ignored")
@@ -115,7 +115,7 @@ class CountingBreakers:
         told = self.told.setdefault(f"{key.provider}:{key.model}", [])
         left = self._cool_until.get(key, 0.0) - self._time.passed
         if left > 0:
-            raise CircuitOpen("It cools down; wait.", breaker=str(key), state="closed", retry_after=left)
+            raise CircuitOpen("It cools down; wait.", breaker=str(key), state="cooling_down", retry_after=left)
         if sum(one.startswith("failure") for one in told) >= self._threshold:
             raise CircuitOpen("It is open; wait.", breaker=str(key), state="open", retry_after=60.0)
         before = len(told)
@@ -125,7 +125,7 @@ class CountingBreakers:
             if len(told) == before:
                 told.append("nothing")
 
-    async def cool_down(self, key: BreakerKey, for_: timedelta, reason: str) -> None:
+    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
         """Let no call through for some time."""
-        self._cool_until[key] = self._time.passed + for_.total_seconds()
-        self.told[f"{key.provider}:{key.model}"].append(f"cool down {for_.total_seconds():g} s: {reason}")
+        self._cool_until[key] = self._time.passed + duration.total_seconds()
+        self.told[f"{key.provider}:{key.model}"].append(f"cool down {duration.total_seconds():g} s: {reason}")

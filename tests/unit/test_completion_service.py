@@ -148,20 +148,6 @@ def test_a_broken_answer_reaches_its_caller_only(rig: Rig, reason: str) -> None:
     assert [event.reason for event in rig.seen(NotStored)] == [f"not finished: {reason}"]
 
 
-@pytest.mark.parametrize(
-    "cut", [{"finish_reason": None}, {"finish_reason": "error"}, {"state": "interrupted"}], ids=str
-)
-def test_an_answer_that_was_cut_off_is_paid_for_but_no_success(make_rig: MakeRig, cut: dict[str, Any]) -> None:
-    """Without a reason to end nobody knows what is missing: it is booked, and asked again."""
-    rig = make_rig(settings=PRICED)
-    rig.script.then(an_answer("Ye", **cut), an_answer("Yes."))
-    assert rig.engine.complete("Really?", resilience=QUICK).output == "Yes."
-    assert sorted((row.attempt, row.status, row.error) for row in rig.rows) == [
-        (1, "failed_billed", "ProviderUnavailable"),
-        (2, "ok", None),
-    ]
-
-
 def test_each_attempt_is_booked(rig: Rig) -> None:
     """Failed attempts that cost nothing and the one that did, in order, under one call."""
     down = ProviderUnavailable("The provider is overloaded; try later.", **PROVIDER)

@@ -1,4 +1,4 @@
-"""A call that falls back, as its caller, the ledger, the cache and observers see it."""
+"""A call that falls back or breaks off, as its caller, the ledger, the cache and observers see it."""
 
 from __future__ import annotations
 
@@ -140,3 +140,16 @@ def test_fallbacks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("COGNITION_RESILIENCE__BREAKER__FAILURE_THRESHOLD", "7")
     settings = Settings()
     assert ((Fallback(OTHER),), 7) == (settings.fallbacks, settings.resilience.breaker.failure_threshold)
+
+
+@pytest.mark.parametrize(
+    "cut", [{"finish_reason": None}, {"finish_reason": "error"}, {"state": "interrupted"}], ids=str
+)
+def test_an_answer_that_was_cut_off_is_paid_for_but_no_success(rig: Rig, cut: dict[str, Any]) -> None:
+    """Without a reason to end nobody knows what is missing: it is booked, and asked again."""
+    rig.script.then(an_answer("Ye", **cut), an_answer("Yes."))
+    assert rig.engine.complete("Really?").output == "Yes."
+    assert sorted((row.attempt, row.status, row.error) for row in rig.rows) == [
+        (1, "failed_billed", "ProviderUnavailable"),
+        (2, "ok", None),
+    ]

@@ -103,7 +103,7 @@ def test_a_good_answer_is_a_success(rig: Rig) -> None:
         (down(), ["failure: ProviderUnavailable", "success"]),
         (down(retry_after=3.0), ["failure: ProviderUnavailable for 3 s", "success"]),
         (refused(ProviderTimeout), ["failure: ProviderTimeout", "success"]),
-        (refused(RateLimited, retry_after=2.0), ["ignored", "cool down 2 s: RateLimited", "success"]),
+        (refused(RateLimited, retry_after=2.0), ["ignored", "cool down 2 s: rate limited", "success"]),
         (refused(RateLimited, retry_after=None), ["ignored", "success"]),
         (refused(OutputInvalid), ["ignored", "success"]),
     ],
@@ -119,7 +119,7 @@ def test_the_breaker_is_told_what_each_attempt_says(rig: Rig, error: CognitionEr
 @pytest.mark.parametrize(
     ("error", "verdicts"),
     [
-        (refused(QuotaExhausted), ["ignored", "cool down 3600 s: QuotaExhausted"]),
+        (refused(QuotaExhausted), ["ignored", "cool down 3600 s: quota"]),
         (refused(RequestRejected), ["ignored"]),
         (ZeroDivisionError(), ["nothing"]),
         (asyncio.CancelledError(), ["nothing"]),

@@ -199,13 +199,13 @@ def test_the_deadline_counts_attempts_and_waits() -> None:
 
 def test_a_cool_down_of_the_breaker_is_waited_for(series: Series) -> None:
     """Another call was told to wait; this one waits as long."""
-    cooling = CircuitOpen("It cools down; wait.", breaker="b", state="closed", retry_after=7.0)
+    cooling = CircuitOpen("It cools down; wait.", breaker="b", state="cooling_down", retry_after=7.0)
     assert 2 == series.run(cooling)
     assert [7.0] == series.time.waits
     assert 500 == series.budget.tokens
 
 
-@pytest.mark.parametrize(("state", "seconds"), [("open", 7.0), ("forced_open", None), ("closed", 300.0)])
+@pytest.mark.parametrize(("state", "seconds"), [("open", 7.0), ("forced_open", None), ("cooling_down", 300.0)])
 def test_an_open_breaker_is_not_waited_for(series: Series, state: str, seconds: float | None) -> None:
     """The caller, or the fallback, learns of it at once; so it does of a cool-down that takes too long."""
     with pytest.raises(CircuitOpen):

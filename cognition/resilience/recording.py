@@ -20,7 +20,7 @@ class Passage(Protocol):
         """Say that the provider answered."""
         ...
 
-    def failure(self, cause: str, retry_after: timedelta | None = None) -> None:
+    def failure(self, error: str, /, retry_after: timedelta | None = None) -> None:
         """Say that the provider failed, and how long it asked to be left alone."""
         ...
 
@@ -32,7 +32,7 @@ class Passage(Protocol):
 class Breakers(Protocol):
     """Circuit breakers, shared by all processes."""
 
-    def passage(self, key: BreakerKey, policy: BreakerPolicy) -> AbstractAsyncContextManager[Passage]:
+    def passage(self, key: BreakerKey, policy: BreakerPolicy, /) -> AbstractAsyncContextManager[Passage]:
         """Let a call through.
 
         Raises:
@@ -40,7 +40,7 @@ class Breakers(Protocol):
         """
         ...
 
-    async def cool_down(self, key: BreakerKey, for_: timedelta, reason: str) -> None:
+    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str, /) -> None:
         """Let no call through for some time, without a verdict about the provider."""
         ...
 
@@ -63,15 +63,14 @@ async def _record(
 ) -> None:
     asked = error.retry_after if isinstance(error, ProviderError) else None
     pause = None if asked is None else timedelta(seconds=asked)
-    cause = type(error).__name__
     if error.verdict in {"transient", "timeout"}:
-        passage.failure(cause, pause)
+        passage.failure(type(error).__name__, pause)
         return
     passage.ignore()
     if error.verdict == "quota":
-        await breakers.cool_down(target.breaker, max(pause or policy.quota_pause, policy.quota_pause), cause)
+        await breakers.cool_down(target.breaker, max(pause or policy.quota_pause, policy.quota_pause), "quota")
     elif error.verdict == "throttled" and pause:
-        await breakers.cool_down(target.breaker, pause, cause)
+        await breakers.cool_down(target.breaker, pause, "rate limited")
 
 
 class OpenBreakers:
@@ -83,7 +82,7 @@ class OpenBreakers:
         del key, policy
         yield _Unrecorded()
 
-    async def cool_down(self, key: BreakerKey, for_: timedelta, reason: str) -> None:
+    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
         """Keep nothing back."""
 
 
@@ -91,7 +90,7 @@ class _Unrecorded:
     def success(self) -> None:
         """Forget it."""
 
-    def failure(self, cause: str, retry_after: timedelta | None = None) -> None:
+    def failure(self, error: str, retry_after: timedelta | None = None) -> None:
         """Forget it."""
 
     def ignore(self) -> None:
