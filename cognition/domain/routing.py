@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from cognition.domain.breaker import BreakerKey
 from cognition.domain.completion import CompletionRequest, Credentials
@@ -50,24 +51,49 @@ class Route:
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
-    """One model of a call's chain.
+    """One model of a call's chain; what asking it needs is made when it is its turn, which fallbacks seldom have.
 
     Attributes:
-        request: The call as this model is asked.
-        breaker: Which circuit breaker guards it.
-        service: Whose places it takes.
+        call: The call, as it is asked of the first model.
+        model: The model, `provider:model`.
+        credentials: How to reach it.
+        endpoint: Which server answers, where the model's name does not say it all.
+        shared_service: Name of the service whose places it takes, None for one of its own.
     """
 
-    request: CompletionRequest
-    breaker: BreakerKey
-    service: str
+    call: CompletionRequest
+    model: str
+    credentials: Credentials
+    endpoint: str | None
+    shared_service: str | None = None
+
+    @cached_property
+    def request(self) -> CompletionRequest:
+        """The call as this model is asked."""
+        if (self.model, self.credentials, self.endpoint) == (
+            self.call.model,
+            self.call.credentials,
+            self.call.endpoint,
+        ):
+            return self.call
+        return replace(self.call, model=self.model, credentials=self.credentials, endpoint=self.endpoint)
+
+    @cached_property
+    def breaker(self) -> BreakerKey:
+        """Which circuit breaker guards it."""
+        return BreakerKey.of(self.request)
 
     @property
-    def model(self) -> str:
-        """The model, `provider:model`."""
-        return self.request.model
+    def provider(self) -> str:
+        """Name of its provider."""
+        return self.model.partition(":")[0]
+
+    @property
+    def service(self) -> str:
+        """Whose places it takes."""
+        return self.shared_service or self.model
 
 
 def fallbacks_of(given: Iterable[Fallback | str]) -> tuple[Fallback, ...]:
@@ -83,17 +109,12 @@ def chain_of(request: CompletionRequest, routes: Sequence[Route], service: str |
         routes: The models after it.
         service: Name under which all of them share their places, or None for one service a model.
     """
-    targets = [_target(request, service)]
+    targets = [Target(request, request.model, request.credentials, request.endpoint, service)]
     for route in routes:
         fallback, same = route.fallback, route.fallback.model.partition(":")[0] == request.provider
         credentials = fallback.credentials or (request.credentials if same else _ENVIRONMENT)
-        endpoint = credentials.base_url or route.address
-        target = _target(replace(request, model=fallback.model, credentials=credentials, endpoint=endpoint), service)
+        target = Target(request, fallback.model, credentials, credentials.base_url or route.address, service)
         # A model that stands there twice would be asked in vain twice.
-        if all(target.breaker != known.breaker for known in targets):
+        if target not in targets:
             targets.append(target)
     return tuple(targets)
-
-
-def _target(request: CompletionRequest, service: str | None) -> Target:
-    return Target(request, BreakerKey.of(request), service or request.model)

@@ -39,7 +39,7 @@ class Pipeline:
         deadline = Deadline(policy.deadline, self.timing.monotonic)
 
         async def retried(target: Target, others: int) -> T:
-            budget = self.budgets.of(target.request.provider)
+            budget = self.budgets.of(target.provider)
             retry = Retry(target.model, policy, self.timing, budget, deadline, others, witness)
             return await retry.run(lambda: protected(target))
 

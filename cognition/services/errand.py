@@ -149,7 +149,7 @@ class Errand:
         except TimeoutError as error:
             message = f"{target.model} gave no answer in {seconds:g} seconds; try later or raise attempt_timeout."
             raise ProviderTimeout(
-                message, provider=target.request.provider, model=target.model, status=None, retry_after=None
+                message, provider=target.provider, model=target.model, status=None, retry_after=None
             ) from error
 
     async def _keep(self, answer: Answer, generation: int) -> CacheEntry:
@@ -206,7 +206,7 @@ def _check_finished(response: ModelResponse, target: Target) -> None:
     if response.state == "complete" and response.finish_reason not in {None, "error"}:
         return
     message = f"{target.model} broke off in the middle of its answer; try later or use another model."
-    raise ProviderUnavailable(message, provider=target.request.provider, model=target.model, status=None)
+    raise ProviderUnavailable(message, provider=target.provider, model=target.model, status=None)
 
 
 def _since(started: float) -> timedelta:

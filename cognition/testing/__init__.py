@@ -16,7 +16,17 @@ from cognition.adapters.memory import (
 )
 from cognition.testing.clock import FakeClock
 from cognition.testing.fake_openai import FakeOpenAI
-from cognition.testing.fake_script import CutConnection, Fault, Hang, MalformedJson, ReceivedCall, Reply, Step, Usage
+from cognition.testing.fake_script import (
+    CutConnection,
+    Fault,
+    Hang,
+    MalformedJson,
+    Raw,
+    ReceivedCall,
+    Reply,
+    Step,
+    Usage,
+)
 from cognition.testing.servers import temporary_home, temporary_servers
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "MemoryPairs",
     "MemorySemanticEntries",
     "MemoryVerifier",
+    "Raw",
     "ReceivedCall",
     "Reply",
     "ScriptedProvider",

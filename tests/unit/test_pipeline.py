@@ -299,6 +299,13 @@ def test_a_fallback_of_the_same_provider_uses_the_calls_credentials() -> None:
     assert {one.model for one in targets} == {one.service for one in targets}
 
 
+def test_a_second_account_is_a_fallback() -> None:
+    """The same model at the same server, paid by another key, has a breaker of its own."""
+    request = CompletionRequest(prompt="?", model=FIRST, credentials=Credentials(api_key="a"))
+    targets = chain_of(request, [Route(Fallback(FIRST, Credentials(api_key="b")))], None)
+    assert 2 == len({target.breaker for target in targets})
+
+
 def test_models_may_share_a_service() -> None:
     """Then they share its places."""
     assert {"gpu"} == {target.service for target in chain(FIRST, SECOND, service="gpu")}
