@@ -13,6 +13,7 @@
     │   ├── RequestRejected
     │   └── OutputInvalid
     ├── CallNotPermitted              no attempt was made
+    │   ├── CircuitOpen               breaker, state, retry_after
     │   └── OnlyCachedMiss
     └── LedgerConflict                another row stands under the same call key
 
@@ -22,6 +23,7 @@ because Prefect moves exceptions between processes and single flight hands a lea
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 
@@ -147,6 +149,32 @@ class OutputInvalid(ProviderError):
 
 class CallNotPermitted(CognitionError):
     """The engine made no attempt."""
+
+
+class CircuitOpen(CallNotPermitted):
+    """A circuit breaker keeps calls from a provider that fails, or that asked to be left alone.
+
+    Attributes:
+        breaker: Which one, as `cognition breaker list` prints it.
+        state: Its state, or `cooling_down` when the provider asked for a pause.
+        retry_after: Seconds after which a call may be admitted, or None when nobody can tell.
+    """
+
+    breaker: str
+    state: str
+    retry_after: float | None
+
+    @classmethod
+    def of(cls, breaker: str, state: str, retry_after: float | None) -> Self:
+        """Return the error for a call that was refused."""
+        words = state.replace("_", " ")
+        if state == "forced_open":
+            what = f"was opened by a person; ask who did, or run 'cognition breaker reset {breaker}'"
+        elif retry_after is not None:
+            what = f"is {words}; try again in {math.ceil(retry_after)} seconds or name a fallback model"
+        else:
+            what = f"is {words} and its probes are running; try again later or name a fallback model"
+        return cls(f"The circuit breaker {breaker} {what}.", breaker=breaker, state=state, retry_after=retry_after)
 
 
 class OnlyCachedMiss(CallNotPermitted):

@@ -38,6 +38,7 @@ from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
@@ -124,6 +125,11 @@ class Cognition:
     def ledger(self) -> LedgerReports:
         """Report what calls cost and saved."""
         return self._machinery.ledger
+
+    @property
+    def breakers(self) -> BreakerControl:
+        """List the circuit breakers, force or reset them, and see how they changed."""
+        return self._machinery.breaker_control
 
     @property
     def observers(self) -> Observers:
@@ -218,7 +224,7 @@ class Cognition:
         self._closed = True
         _registry.all.discard(self)
         machinery = self._machinery
-        for breaker in machinery.breakers:
+        for breaker in (*machinery.breakers, machinery.circuits):
             breaker.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
@@ -240,7 +246,8 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
+        parts = (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, machinery.circuits)
+        for part in (*parts, *machinery.breakers):
             part.forget()
         if machinery.embeddings is not None:
             machinery.embeddings.forget()

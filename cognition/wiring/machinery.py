@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cognition.adapters.machine import worker_name
 from cognition.adapters.providers import GenaiPrices
 from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
+from cognition.resilience.breaker_store import BreakerStore
+from cognition.resilience.shared_breakers import SharedBreakers
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.all_layers import AllLayers
+from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
@@ -48,6 +52,8 @@ class Machinery:
         buffer: Ledger rows that wait.
         embeddings: Vectors that are remembered, None without an embedder.
         breakers: One for each store.
+        circuits: One for each model and account, shared by all processes; on the loop.
+        breaker_control: What people do to those.
         stores: Where everything is kept.
     """
 
@@ -61,6 +67,8 @@ class Machinery:
     buffer: LedgerBuffer
     embeddings: Embeddings | None
     breakers: tuple[StoreBreaker, ...]
+    circuits: SharedBreakers
+    breaker_control: BreakerControl
     stores: Stores
 
 
@@ -104,6 +112,7 @@ def assemble(
         costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
+    circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
     completion = CompletionService(parts, clock, base.observers.emit)
     if near is not None:
         opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
@@ -129,6 +138,8 @@ def assemble(
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
         breakers=base.breakers,
+        circuits=circuits,
+        breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
         stores=stores,
     )
 
@@ -144,6 +155,7 @@ class _Base:
     exact: LayeredCache
     trust: SemanticTrust
     near: Near | None
+    circuits: Guarded[BreakerStore]
 
 
 def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
@@ -159,5 +171,7 @@ def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
     near = semantic_layer(stores, models, trust, clock, emit)
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     exact = LayeredCache(fast, durable, clock, emit)
-    breakers = (fast.breaker, durable.breaker, pairs.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near)
+    # One of its own: without its tables, breakers of this process go on, and so does L2.
+    circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
+    breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
+    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)
