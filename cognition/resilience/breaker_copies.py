@@ -39,6 +39,11 @@ class Copy:
         """Return the time of the store that the copy comes from, at a time of the monotonic clock."""
         return self.standing.as_of + timedelta(seconds=monotonic - self.taken_at)
 
+    def count_success(self, monotonic: float) -> None:
+        """Count a call that went as everybody expects; it is told with the next one that does not."""
+        self.successes += 1
+        self.last_success_at = monotonic
+
     def take_tally(self, monotonic: float) -> Tally:
         """Return what was not told yet, and count anew."""
         since = None if self.last_success_at is None else timedelta(seconds=monotonic - self.last_success_at)

@@ -89,7 +89,7 @@ class Passage:
         Args:
             slow: Whether it took too long; by default measured against the policy's `slow_after`.
         """
-        self._outcome = Outcome(verdict=BreakerVerdict.SUCCESS, slow=self._slow(said=slow))
+        self._outcome = _SUCCEEDED_SLOWLY if self._slow(said=slow) else SUCCEEDED
 
     def failure(self, error: str, retry_after: timedelta | None = None, *, slow: bool | None = None) -> None:
         """Say that the provider failed.
@@ -131,4 +131,6 @@ class Passage:
         return self._gate.monotonic() - self._started > self._policy.slow_after.total_seconds()
 
 
+SUCCEEDED = Outcome(verdict=BreakerVerdict.SUCCESS)
+_SUCCEEDED_SLOWLY = Outcome(verdict=BreakerVerdict.SUCCESS, slow=True)
 _SAYS_NOTHING = Outcome()

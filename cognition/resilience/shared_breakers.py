@@ -10,9 +10,8 @@ Lives on the owner loop; `distrust` may be called from any thread.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import NoReturn
@@ -33,34 +32,14 @@ from cognition.resilience import circuit_breaker
 from cognition.resilience.breaker_copies import BreakerCopies, Copy
 from cognition.resilience.breaker_link import BreakerLink
 from cognition.resilience.breaker_store import BreakerStore
+from cognition.resilience.breaker_times import BreakerTimes
 from cognition.resilience.in_thread import InThread
 from cognition.resilience.own_breakers import OwnBreakers
-from cognition.resilience.passage import Outcome, Passage, Ticket
+from cognition.resilience.passage import SUCCEEDED, Outcome, Passage, Ticket
 from cognition.resilience.store_breaker import Guarded
 
 _NO_PERMIT = UUID(int=0)
 _SAME = timedelta(seconds=1)  # forty calls that are told of one rate limit at once are one event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerTimes:
-    """How shared breakers are timed, in seconds.
-
-    Attributes:
-        copy_seconds: A copy decides no call when it is older.
-        refresh_seconds: How often copies in use are renewed in the background.
-        idle_seconds: A copy that no call needed for so long is dropped; longer than a call takes.
-        patience_seconds: No call waits longer for the store.
-        full_seconds: After all permits were found taken, the store is not asked for one for so long.
-        monotonic: Returns the time, from any beginning.
-    """
-
-    copy_seconds: float = 1.0
-    refresh_seconds: float = 0.5
-    idle_seconds: float = 120.0
-    patience_seconds: float = 1.0
-    full_seconds: float = 0.1
-    monotonic: Callable[[], float] = time.monotonic
 
 
 class SharedBreakers:
@@ -72,7 +51,7 @@ class SharedBreakers:
         in_thread: InThread,
         emit: Emit,
         worker: Callable[[], str],
-        times: BreakerTimes = BreakerTimes(),
+        times: BreakerTimes = BreakerTimes(),  # noqa: B008  frozen
     ) -> None:
         """Know nothing yet.
 
@@ -225,6 +204,10 @@ class SharedBreakers:
 
     async def leave(self, key: BreakerKey, policy: BreakerPolicy, ticket: Ticket, outcome: Outcome) -> None:
         """Take a ticket back; for `Passage`."""
+        copy = self._copies.get(key)
+        if copy is not None and outcome is SUCCEEDED and _is_routine(copy, ticket, self._own):
+            copy.count_success(self.monotonic())
+            return
         if not ticket.counts:
             return
         result = BreakerResult(
@@ -236,20 +219,16 @@ class SharedBreakers:
             error=outcome.error,
             retry_after=outcome.retry_after,
         )
-        copy = self._copies.get(key)
         if self._own.is_alone:
-            own = result if ticket.alone else _as_own(result, ticket)
-            self._own.record(key, policy, own)
+            self._own.record(key, policy, result if ticket.alone else _as_own(result, ticket))
         elif copy is not None and copy.standing.state is BreakerState.CLOSED and _is_current(copy, result):
             self._own.record(key, policy, _as_own(result, ticket))
         if ticket.alone:
             return
-        if not _is_news(copy, policy, result):
-            if copy is not None and result.verdict is BreakerVerdict.SUCCESS:
-                copy.successes += 1
-                copy.last_success_at = self.monotonic()
-            return
-        await self._link.wait(self._link.start(self._tell(key, policy, result)))
+        if _is_news(copy, policy, result):
+            await self._link.wait(self._link.start(self._tell(key, policy, result)))
+        elif copy is not None and result.verdict is BreakerVerdict.SUCCESS:
+            copy.count_success(self.monotonic())
 
     # -- the store ---------------------------------------------------------------------------------------------------
 
@@ -369,6 +348,13 @@ class SharedBreakers:
     def _tell_change(self, transition: Transition | None) -> None:
         if transition is not None:
             self._emit(BreakerChanged(transition))
+
+
+def _is_routine(copy: Copy, ticket: Ticket, own: OwnBreakers) -> bool:
+    """Whether a success is what everybody expects: nobody fails, nobody probes, nothing has changed."""
+    standing = copy.standing
+    is_same = standing.is_clean and standing.generation == ticket.generation
+    return is_same and ticket.permit is None and not (ticket.alone or own.knows(standing.key))
 
 
 def _is_current(copy: Copy, result: BreakerResult) -> bool:

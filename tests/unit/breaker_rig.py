@@ -15,7 +15,8 @@ from cognition.domain.breaker_standing import Admission, BreakerResult, Recorded
 from cognition.errors import CircuitOpen
 from cognition.events import BreakerChanged, Event
 from cognition.resilience.breaker_store import BreakerStore
-from cognition.resilience.shared_breakers import BreakerTimes, SharedBreakers
+from cognition.resilience.breaker_times import BreakerTimes
+from cognition.resilience.shared_breakers import SharedBreakers
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.testing import FakeClock
 from tests.unit.memory_engine import Outage
@@ -84,10 +85,8 @@ class Workers:
         self.events: list[Event] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        beginning = self.clock.now
-        self.times = replace(
-            BreakerTimes(monotonic=lambda: (self.clock.now - beginning).total_seconds(), refresh_seconds=3600), **times
-        )
+        self._beginning = self.clock.now
+        self.times = replace(BreakerTimes(monotonic=self._monotonic, refresh_seconds=3600), **times)
 
     def worker(self, name: str) -> SharedBreakers:
         """Return one more worker."""
@@ -137,6 +136,9 @@ class Workers:
                 return None
         except CircuitOpen as error:
             return error
+
+    def _monotonic(self) -> float:
+        return (self.clock.now - self._beginning).total_seconds()
 
     async def _in_thread(self, use: Callable[[], T]) -> T:
         await self.gate.wait()

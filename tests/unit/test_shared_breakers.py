@@ -101,6 +101,18 @@ async def test_untold_successes_part_the_failures_of_many_workers() -> None:
     assert 1 == workers.standing().consecutive_failures
 
 
+async def test_slow_successes_are_successes() -> None:
+    """Where nobody asked for a share of slow calls, they part failures like others."""
+    workers = Workers()
+    for name in "abcdefgh":
+        worker = workers.worker(name)
+        async with worker.passage(KEY, POLICY) as passage:
+            workers.wait(40)
+            passage.success()
+        await workers.fail(worker)
+    assert [] == workers.changes()
+
+
 async def test_an_ignored_call_tells_nothing() -> None:
     """Neither one without verdict, nor one that takes its verdict back, nor one that raises."""
     workers = Workers()
