@@ -1,6 +1,7 @@
 """LLM calls that are cached, resilient and accounted for."""
 
 from cognition.domain.attribution import Attribution
+from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
 from cognition.domain.pricing import Rate
@@ -35,6 +36,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
+    "BreakerKey",
+    "BreakerPolicy",
+    "BreakerState",
     "BulkheadFull",
     "CacheError",
     "CachePolicy",

@@ -40,6 +40,7 @@ from cognition.events import Observers
 from cognition.ports import Clock, Provider
 from cognition.resilience.bulkhead import Utilisation
 from cognition.resilience.policy import Gate, ResiliencePolicy
+from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
@@ -130,6 +131,11 @@ class Cognition:
     def ledger(self) -> LedgerReports:
         """Report what calls cost and saved."""
         return self._machinery.ledger
+
+    @property
+    def breakers(self) -> BreakerControl:
+        """List the circuit breakers, force or reset them, and see how they changed."""
+        return self._machinery.breaker_control
 
     @property
     def observers(self) -> Observers:
@@ -230,7 +236,7 @@ class Cognition:
         self._closed = True
         _registry.all.discard(self)
         machinery = self._machinery
-        for breaker in machinery.breakers:
+        for breaker in (*machinery.breakers, machinery.circuits):
             breaker.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
@@ -252,7 +258,8 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        for part in (machinery.loop, machinery.flights, machinery.bulkheads, machinery.buffer, machinery.stores):
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.buffer, machinery.stores)
+        for part in (*parts, machinery.circuits):
             part.forget()
         for breaker in machinery.breakers:
             breaker.forget()

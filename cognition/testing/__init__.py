@@ -4,6 +4,7 @@ The contracts that adapters must keep are in `cognition.testing.contracts`, whic
 """
 
 from cognition.adapters.memory import (
+    MemoryBreakers,
     MemoryDurableEntries,
     MemoryEmbedder,
     MemoryEntries,
@@ -36,6 +37,7 @@ __all__ = [
     "Fault",
     "Hang",
     "MalformedJson",
+    "MemoryBreakers",
     "MemoryDurableEntries",
     "MemoryEmbedder",
     "MemoryEntries",

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from cognition.adapters.embedded import ensure_running
 from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.postgres.breakers import PostgresBreakers
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.leases import PostgresLeases
@@ -20,6 +21,7 @@ from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connectio
 from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
+from cognition.resilience.breaker_store import BreakerStore
 from cognition.settings import Settings
 
 _IN_PROCESS = "memory://"
@@ -37,6 +39,7 @@ class Stores:
         durable_leases: For single flight while those do not answer.
         semantic: L3.
         pairs: Similar questions that met, and verdicts on them.
+        breakers: Circuit breakers that all processes share.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -48,6 +51,7 @@ class Stores:
     durable_leases: LeaseStore
     semantic: SemanticStore
     pairs: PairStore
+    breakers: BreakerStore
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -101,6 +105,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         durable_leases=PostgresLeases(database),
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
+        breakers=PostgresBreakers(database, settings.tenant),
         database=database,
         redis=redis,
     )
