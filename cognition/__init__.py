@@ -1,14 +1,18 @@
 """LLM calls that are cached, resilient and accounted for."""
 
 from cognition.domain.attribution import Attribution
+from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
 from cognition.domain.pricing import Rate
+from cognition.domain.routing import Fallback
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import (
+    BulkheadFull,
     CacheError,
     CacheUnavailable,
     CallNotPermitted,
+    CircuitOpen,
     CognitionError,
     ConfigurationError,
     EntryCorrupted,
@@ -21,6 +25,8 @@ from cognition.errors import (
     QuotaExhausted,
     RateLimited,
     RequestRejected,
+    RetryBudgetExhausted,
+    RetryLater,
 )
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.runtime import Cognition
@@ -30,10 +36,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
+    "BreakerKey",
+    "BreakerPolicy",
+    "BreakerState",
+    "BulkheadFull",
     "CacheError",
     "CachePolicy",
     "CacheUnavailable",
     "CallNotPermitted",
+    "CircuitOpen",
     "Cognition",
     "CognitionError",
     "Completion",
@@ -41,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "Credentials",
     "EntryCorrupted",
+    "Fallback",
     "LedgerConflict",
     "OnlyCachedMiss",
     "OutputInvalid",
@@ -52,6 +64,8 @@ __all__ = [
     "RateLimited",
     "RequestRejected",
     "ResiliencePolicy",
+    "RetryBudgetExhausted",
+    "RetryLater",
     "SemanticPolicy",
     "Settings",
     "__version__",

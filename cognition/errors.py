@@ -5,16 +5,23 @@
     ├── CacheError                    never reaches a caller of `complete`
     │   ├── CacheUnavailable          store
     │   └── EntryCorrupted
-    ├── ProviderError                 provider, model, status
-    │   ├── ProviderTimeout           seconds
+    ├── ProviderError                 provider, model, status, retry_after
+    │   ├── ProviderTimeout
     │   ├── ProviderUnavailable
-    │   ├── RateLimited               retry_after
+    │   ├── RateLimited
     │   ├── QuotaExhausted
-    │   ├── RequestRejected
+    │   ├── RequestRejected           reason
     │   └── OutputInvalid
     ├── CallNotPermitted              no attempt was made
+    │   ├── CircuitOpen               breaker, state, retry_after
+    │   ├── BulkheadFull              service, max_concurrent, max_waiting
+    │   ├── RetryBudgetExhausted      provider
     │   └── OnlyCachedMiss
+    ├── RetryLater                    at
     └── LedgerConflict                another row stands under the same call key
+
+`verdict` says what an error tells about the provider, which decides what the breaker learns and how long is waited;
+`elsewhere` whether another model may answer.
 
 Data is in attributes, the sentence is made from them, and every class survives `pickle` and `to_dict`/`from_dict`,
 because Prefect moves exceptions between processes and single flight hands a leader's error to waiters in other ones.
@@ -22,7 +29,16 @@ because Prefect moves exceptions between processes and single flight hands a lea
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+import math
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Self
+
+Verdict = Literal["transient", "timeout", "throttled", "quota", "caller", "ours"]
+"""What an error says about the provider: it fails for a while (overload included), gave no answer in time, asked for
+fewer calls, wants to be paid, got a call that it cannot answer; or nothing at all, because the error is ours."""
+
+Rejection = Literal["request", "context_length", "key", "model", "content_filter"]
+"""What a provider did not like about a request."""
 
 
 class CognitionError(Exception):
@@ -30,9 +46,11 @@ class CognitionError(Exception):
 
     Attributes:
         retryable: Whether the same call may succeed when it is made again.
+        verdict: What the error says about the provider.
     """
 
     retryable: ClassVar[bool] = False
+    verdict: ClassVar[Verdict] = "ours"
 
     def __init__(self, message: str, **data: Any) -> None:
         """Keep the sentence and the data it was made from.
@@ -49,6 +67,11 @@ class CognitionError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from message and data; the default would call subclasses with the wrong arguments."""
         return _rebuild, (type(self), self.message, self.data, self.notes)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may answer where this one did not."""
+        return self.verdict in {"transient", "timeout", "throttled", "quota"}
 
     @property
     def notes(self) -> list[str]:
@@ -101,56 +124,176 @@ class ProviderError(CognitionError):
         provider: Name of the provider, such as `openai`.
         model: Name of the model as asked, such as `openai-chat:gpt-5-mini`.
         status: HTTP status, where there was one.
+        retry_after: Seconds that the provider asked to wait, or None.
     """
 
     provider: str
     model: str
     status: int | None
+    retry_after: float | None = None
 
 
 class ProviderTimeout(ProviderError):
     """No answer came in time."""
 
     retryable = True
+    verdict = "timeout"
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider could not be reached, is overloaded, or failed."""
+    """The provider could not be reached, is overloaded, failed, or broke off in the middle of an answer."""
 
     retryable = True
+    verdict = "transient"
 
 
 class RateLimited(ProviderError):
-    """The provider asked for fewer calls.
-
-    Attributes:
-        retry_after: Seconds that the provider asked to wait, or None.
-    """
+    """The provider asked for fewer calls."""
 
     retryable = True
-    retry_after: float | None
+    verdict = "throttled"
 
 
 class QuotaExhausted(ProviderError):
     """The account has no credit or quota left; waiting does not help."""
 
+    verdict = "quota"
+
 
 class RequestRejected(ProviderError):
-    """The provider refused the request: wrong key, unknown model, too long, filtered."""
+    """The provider refused the request.
+
+    Attributes:
+        reason: What it did not like: the `key`, the `model`, the `context_length`, the `content_filter` objected, or
+            anything else about the `request`.
+    """
+
+    verdict = "caller"
+    reason: Rejection = "request"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may have room for the prompt; a wrong key or name must be heard, not hidden."""
+        return self.reason == "context_length"
 
 
 class OutputInvalid(ProviderError):
     """The answer does not fit the output type that was asked for."""
 
     retryable = True
+    verdict = "caller"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may keep to the type: always."""
+        return True
 
 
 class CallNotPermitted(CognitionError):
     """The engine made no attempt."""
 
 
+class CircuitOpen(CallNotPermitted):
+    """A circuit breaker keeps calls from a provider that fails, or that asked to be left alone.
+
+    Attributes:
+        breaker: Which one, as `cognition breaker list` prints it.
+        state: Its state, or `cooling_down` when the provider asked for a pause.
+        retry_after: Seconds after which a call may be admitted, or None when nobody can tell.
+    """
+
+    breaker: str
+    state: str
+    retry_after: float | None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may answer: always, it has a breaker of its own."""
+        return True
+
+    @classmethod
+    def of(cls, breaker: str, state: str, retry_after: float | None) -> Self:
+        """Return the error for a call that was refused."""
+        words = state.replace("_", " ")
+        if state == "forced_open":
+            what = f"was opened by a person; ask who did, or run 'cognition breaker reset {breaker}'"
+        elif retry_after is not None:
+            what = f"is {words}; try again in {math.ceil(retry_after)} seconds or name a fallback model"
+        else:
+            what = f"is {words} and its probes are running; try again later or name a fallback model"
+        return cls(f"The circuit breaker {breaker} {what}.", breaker=breaker, state=state, retry_after=retry_after)
+
+
+class BulkheadFull(CallNotPermitted):
+    """As many calls as may are at a service and as many as may wait for it.
+
+    Attributes:
+        service: Name of the service.
+        max_concurrent: How many calls may be at it.
+        max_waiting: How many may wait.
+    """
+
+    service: str
+    max_concurrent: int
+    max_waiting: int
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another service may have room: always."""
+        return True
+
+    @classmethod
+    def of(cls, service: str, max_concurrent: int, max_waiting: int) -> Self:
+        """Return the error for a service."""
+        message = (
+            f"{max_concurrent} calls are at {service} and {max_waiting} wait for it; make fewer at a time, or raise"
+            " max_concurrent or max_waiting."
+        )
+        return cls(message, service=service, max_concurrent=max_concurrent, max_waiting=max_waiting)
+
+
+class RetryBudgetExhausted(CallNotPermitted):
+    """So many retries at a provider failed that this process makes no more until calls succeed again.
+
+    Attributes:
+        provider: Name of the provider.
+    """
+
+    provider: str
+
+    @classmethod
+    def of(cls, provider: str) -> Self:
+        """Return the error for a provider."""
+        message = f"The retry budget of {provider} is spent, because most retries there failed; first attempts go on."
+        return cls(message, provider=provider)
+
+
 class OnlyCachedMiss(CallNotPermitted):
     """The call allowed only cached answers (`cache="only"`) and there was none."""
+
+
+class RetryLater(CognitionError):
+    """The provider asked for a longer wait than this call may take; nothing is gained by asking before.
+
+    Attributes:
+        at: When to ask again, with a time zone.
+    """
+
+    @property
+    def at(self) -> datetime:
+        """When to ask again."""
+        return datetime.fromisoformat(self.data["at"])
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may answer now: always."""
+        return True
+
+    @classmethod
+    def of(cls, model: str, at: datetime) -> Self:
+        """Return the error for a model that may be asked again at a time."""
+        moment = at.isoformat(timespec="seconds")
+        return cls(f"{model} may not be asked before {moment}; run again then.", at=at.isoformat())
 
 
 class LedgerConflict(CognitionError):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cognition.domain.breaker import BreakerKey
+from cognition.domain.breaker_standing import Transition
 from cognition.domain.completion import Call, Calls, Completion
 from cognition.domain.entry import Address, CacheEntry, Layer
 from cognition.domain.semantic import Label, Pair
@@ -87,6 +89,38 @@ class RetryScheduled:
     call: Call
     attempt: int
     wait_seconds: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDenied:
+    """An attempt failed, another one was allowed by the policy, and was not made.
+
+    Attributes:
+        call: The call.
+        attempt: Number of the failed attempt.
+        reason: Class name of what stood against it: `RetryBudgetExhausted` or `RetryLater`.
+    """
+
+    call: Call
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A model did not answer and the next one of the chain is asked.
+
+    Attributes:
+        call: The call.
+        model: The model that did not answer.
+        fallback: The model that is asked now.
+        error: Class name of what the first one ended with.
+    """
+
+    call: Call
+    model: str
+    fallback: str
     error: str
 
 
@@ -173,6 +207,63 @@ class LedgerDropped:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A circuit breaker changed its state; told once, by the process that caused it.
+
+    Attributes:
+        transition: From what to what, and why.
+        shared: Whether it did so for all processes; otherwise the store of the shared ones does not answer.
+    """
+
+    transition: Transition
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHeldBack:
+    """This worker alone sees failures, so that it alone pauses and probes; or has changed its state since.
+
+    Attributes:
+        transition: From what to what, and why; for this worker only.
+        worker: Which worker.
+    """
+
+    transition: Transition
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerThresholdReached:
+    """A breaker that only counts (METRICS_ONLY) would have opened now."""
+
+    breaker: BreakerKey
+    consecutive_failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown:
+    """A provider asked for no calls for a while, by a rate limit or a spent quota."""
+
+    breaker: BreakerKey
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStoreLost:
+    """The store of the shared breakers does not answer; breakers of this process go on alone."""
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStoreAdopted:
+    """The store of the shared breakers answers again, and what it says counts again."""
+
+    store: str
+
+
 Event = (
     LookedUp
     | Stored
@@ -181,6 +272,8 @@ Event = (
     | StoreFailed
     | StoreRecovered
     | RetryScheduled
+    | RetryDenied
+    | FellBack
     | Answered
     | AnsweredMany
     | Failed
@@ -189,6 +282,12 @@ Event = (
     | PairJudged
     | LedgerDelayed
     | LedgerDropped
+    | BreakerChanged
+    | WorkerHeldBack
+    | BreakerThresholdReached
+    | CoolingDown
+    | BreakerStoreLost
+    | BreakerStoreAdopted
 )
 Observer = Callable[[Event], None]
 Emit = Callable[[Event], None]

@@ -11,7 +11,7 @@ import atexit
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import util
@@ -33,11 +33,14 @@ from cognition.domain.completion import (
     check_prompts,
 )
 from cognition.domain.output import output_type
+from cognition.domain.routing import Fallback, Route, fallbacks_of
 from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
 from cognition.ports import Clock, Provider
-from cognition.resilience.policy import ResiliencePolicy
+from cognition.resilience.bulkhead import Utilisation
+from cognition.resilience.policy import Gate, ResiliencePolicy
+from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
@@ -58,6 +61,8 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
         cache: A `CachePolicy`, or one of `"use"`, `"refresh"`, `"bypass"`, `"only"`.
         semantic: A `SemanticPolicy`, or one of `"on"`, `"shadow"`, `"off"`; without an embedder it changes nothing.
         resilience: How hard to try.
+        fallbacks: Models that are asked when this one does not answer, as `Fallback` or by name, in order.
+        gate: Entered before each attempt and left after it, for a limit that many processes share.
         credentials: How to reach the provider; by default the SDK's environment variables.
         attribution: Who the call is booked to.
         parameters: Tools and output modes, as a pydantic-ai Agent passes them to its model.
@@ -71,6 +76,8 @@ class CallOptions(TypedDict, Generic[OutputT], total=False):
     cache: CachePolicy | CacheMode
     semantic: SemanticPolicy | SemanticMode
     resilience: ResiliencePolicy | None
+    fallbacks: Sequence[Fallback | str] | None
+    gate: Gate | None
     credentials: Credentials | None
     attribution: Attribution | None
     parameters: ModelRequestParameters | None
@@ -126,9 +133,18 @@ class Cognition:
         return self._machinery.ledger
 
     @property
+    def breakers(self) -> BreakerControl:
+        """List the circuit breakers, force or reset them, and see how they changed."""
+        return self._machinery.breaker_control
+
+    @property
     def observers(self) -> Observers:
         """Add callables that see every event."""
         return self._machinery.observers
+
+    def utilisation(self) -> list[Utilisation]:
+        """Return how many calls of this process are at each service, and how many wait for it."""
+        return self._machinery.bulkheads.utilisation()
 
     def complete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt; may be called from any thread.
@@ -139,7 +155,9 @@ class Cognition:
 
         Raises:
             ConfigurationError: The prompt, model or an option cannot be right.
-            ProviderError: The provider gave no usable answer, after all attempts.
+            ProviderError: No model of the chain gave a usable answer, after all attempts.
+            RetryLater: A provider asks for a longer wait than this call may take.
+            CallNotPermitted: No attempt was made, such as `CircuitOpen` or `BulkheadFull`.
             OnlyCachedMiss: The answer is not cached and `cache="only"`.
         """
         policies = self._policies(options)
@@ -219,7 +237,7 @@ class Cognition:
         _registry.all.discard(self)
         machinery = self._machinery
         machinery.cache.layers.settle()
-        for breaker in machinery.breakers:
+        for breaker in (*machinery.breakers, machinery.circuits):
             breaker.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
@@ -242,8 +260,11 @@ class Cognition:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
         machinery.cache.layers.forget_parent()
-        for part in (machinery.loop, machinery.flights, machinery.buffer, machinery.stores, *machinery.breakers):
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.buffer, machinery.stores)
+        for part in (*parts, machinery.circuits):
             part.forget()
+        for breaker in machinery.breakers:
+            breaker.forget()
         if machinery.embeddings is not None:
             machinery.embeddings.forget()
 
@@ -262,11 +283,18 @@ class Cognition:
         )
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
+        fallbacks = options.get("fallbacks")
         return Policies(
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
             semantic=semantic_policy_of(options.get("semantic", self._settings.semantic), self._settings.semantic),
             resilience=options.get("resilience") or self._settings.resilience,
+            fallbacks=_routes(self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks)),
+            gate=options.get("gate") or nullcontext,
         )
+
+
+def _routes(fallbacks: Sequence[Fallback]) -> tuple[Route, ...]:
+    return tuple(Route(one, address_of_provider(one.model.partition(":")[0])) for one in fallbacks)
 
 
 class _Registry:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.pricing import Rate
+from cognition.domain.routing import Fallback
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
 from cognition.resilience.policy import ResiliencePolicy
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
         cache: How calls use the cache unless they say otherwise.
         semantic: When similar prompts' answers may be given, unless calls say otherwise.
         resilience: How hard calls try unless they say otherwise.
+        fallbacks: Models that are asked when one does not answer, in order, unless calls say otherwise.
         prices: Prices that override the public ones, by `provider:model`.
     """
 
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     cache: CachePolicy = CachePolicy()
     semantic: SemanticPolicy = SemanticPolicy()
     resilience: ResiliencePolicy = ResiliencePolicy()
+    fallbacks: tuple[Fallback, ...] = ()
     prices: dict[str, Rate] = {}
     _identity: str = PrivateAttr(default="")
 

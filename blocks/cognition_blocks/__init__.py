@@ -5,8 +5,18 @@ Prefect's server imports this module when it starts (entry point `prefect.collec
 
 from cognition_blocks.attribution import attribute
 from cognition_blocks.llm import CachedLLM
+from cognition_blocks.rescheduling import reschedule_on_retry_later
+from cognition_blocks.retries import retry_condition
 from cognition_blocks.run_summary import publish_run_summary
 from cognition_blocks.store import CognitionStore
-from cognition_blocks.task import llm_task, retry_condition
+from cognition_blocks.task import llm_task
 
-__all__ = ["CachedLLM", "CognitionStore", "attribute", "llm_task", "publish_run_summary", "retry_condition"]
+__all__ = [
+    "CachedLLM",
+    "CognitionStore",
+    "attribute",
+    "llm_task",
+    "publish_run_summary",
+    "reschedule_on_retry_later",
+    "retry_condition",
+]

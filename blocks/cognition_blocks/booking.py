@@ -11,6 +11,7 @@ from cognition import Cognition
 from cognition.domain.attribution import attribution_of
 from cognition.domain.completion import OutputT
 from cognition.runtime import CallOptions
+from cognition_blocks.retries import warn_of_multiplied_retries
 from cognition_blocks.run_context import current_attribution
 from cognition_blocks.run_summary import add_run_summary
 
@@ -26,6 +27,7 @@ def booked(engine: Cognition, options: CallOptions[OutputT]) -> Generator[CallOp
     call = options.copy()
     call["attribution"] = attribution_of(options.get("attribution"), current_attribution())
     add_run_summary()
+    warn_of_multiplied_retries(call.get("resilience") or engine.settings.resilience)
     yield call
     flow = FlowRunContext.get()
     if flow is not None and flow.detached:

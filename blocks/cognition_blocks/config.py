@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cognition import CachePolicy, Credentials, ResiliencePolicy, SemanticPolicy
+from cognition import CachePolicy, Credentials, Fallback, ResiliencePolicy, SemanticPolicy
 from cognition.domain.cache_policy import policy_of
 from cognition.domain.completion import OutputT
+from cognition.resilience.policy import Gate
 from cognition.runtime import CallOptions
 
 
@@ -24,7 +25,9 @@ class LLMConfig:
         cache: How to use the cache.
         semantic: When similar prompts may share an answer.
         resilience: How hard to try.
+        fallbacks: Models that are asked when this one does not answer, in order.
         credentials: How to reach the provider.
+        gate: A limit that many processes share, or None.
     """
 
     model: str | None
@@ -34,7 +37,9 @@ class LLMConfig:
     cache: CachePolicy
     semantic: SemanticPolicy
     resilience: ResiliencePolicy
+    fallbacks: tuple[Fallback, ...]
     credentials: Credentials
+    gate: Gate | None
 
     def completing(self, call: CallOptions[OutputT]) -> CallOptions[OutputT]:
         """Return what a call says, completed by this; the nearer one wins, and model settings are merged."""
@@ -44,7 +49,9 @@ class LLMConfig:
             "instructions": self.instructions,
             "semantic": self.semantic,
             "resilience": self.resilience,
+            "fallbacks": self.fallbacks,
             "credentials": self.credentials,
+            "gate": self.gate,
         }
         options = cast("CallOptions[OutputT]", {**block, **call})
         options["cache"] = policy_of(call.get("cache", self.cache), self.cache)

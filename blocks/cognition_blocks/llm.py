@@ -9,19 +9,21 @@ from typing import Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator
 from typing_extensions import Unpack
 
-from cognition import Cognition, Completion, Credentials, SemanticPolicy, Settings
+from cognition import Cognition, Completion, Credentials, ResiliencePolicy, SemanticPolicy, Settings
 from cognition.domain.completion import CompletionRequest, OutputT, Prompt
 from cognition.domain.entry import Layer
 from cognition.domain.explanation import Explanation
 from cognition.domain.ledger import LayerStats
+from cognition.domain.routing import fallbacks_of
 from cognition.model import CompletionModel
 from cognition.runtime import CallOptions, engine_for
 from cognition.services.cache_control import BadHit, Conditions
 from cognition_blocks.booking import booked
 from cognition_blocks.config import LLMConfig
+from cognition_blocks.global_limit import GlobalLimit
 from cognition_blocks.llm_reference import SLUG
 from cognition_blocks.pages import DOCUMENTATION, LOGO
-from cognition_blocks.policies import cache_policy, credentials_of, resilience_policy, semantic_policy
+from cognition_blocks.policies import ResilienceFields, cache_policy, credentials_of, resilience_policy, semantic_policy
 from cognition_blocks.store import CognitionStore, environment_settings
 from cognition_blocks.strict_block import StrictBlock
 from cognition_blocks.task import LLMTaskDecorator, task_decorator
@@ -147,11 +149,58 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
         description="How long an answer lives in L3; empty takes the worker's setting, by default 86400.",
     )
 
+    fallbacks: list[str] = Field(
+        default_factory=list[str],
+        title="Fallback models",
+        description="Models asked in turn when this one does not answer, such as anthropic:claude-haiku-4-5.",
+    )
+    deadline_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        title="Time for all attempts (seconds)",
+        description="How long all attempts and waits of one call may take, fallbacks included; by default 180.",
+    )
+    max_concurrent: int | None = Field(
+        default=None,
+        gt=0,
+        title="Calls at a time",
+        description="How many calls of one process may be at the model at the same time; by default 32.",
+    )
+    max_waiting: int | None = Field(
+        default=None,
+        ge=0,
+        title="Waiting calls",
+        description="How many more calls of one process may wait for their turn; by default 1000.",
+    )
+    failure_threshold: int | None = Field(
+        default=None,
+        gt=0,
+        title="Failures that open the breaker",
+        description="After so many failures in a row no process asks the model for a while; by default 5.",
+    )
+    open_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        title="Pause of an open breaker (seconds)",
+        description="How long the model is left alone before it is probed; by default 60, doubling when probes fail.",
+    )
+    global_limit: str | None = Field(
+        default=None,
+        title="Global concurrency limit",
+        description="Name of a Prefect concurrency limit of which each attempt holds a slot; empty means none.",
+    )
+
     @field_validator("store", mode="before")
     @classmethod
     def load_store(cls, value: object) -> object:
         """Make a store of the data of a nested document as Prefect does of a document of its own."""
         return CognitionStore.model_validate(value) if isinstance(value, dict) else value
+
+    @field_validator("fallbacks")
+    @classmethod
+    def check_fallbacks(cls, value: list[str]) -> list[str]:
+        """Refuse a name without its provider, before it is saved."""
+        return [fallback.model for fallback in fallbacks_of(value)]
 
     @field_validator("base_url")
     @classmethod
@@ -173,12 +222,28 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
             settings=self.more_settings | _given(temperature=self.temperature, max_tokens=self.max_tokens),
             cache=cache_policy(defaults.cache, self.l1_ttl_seconds, self.l2_ttl_seconds, self.l3_ttl_seconds),
             semantic=self._semantic(defaults.semantic),
-            resilience=resilience_policy(defaults.resilience, self.attempts, self.attempt_timeout_seconds),
+            resilience=self._resilience(defaults.resilience),
+            fallbacks=fallbacks_of(self.fallbacks) or defaults.fallbacks,
             credentials=credentials_of(self.api_key, self.base_url),
+            gate=GlobalLimit(self.global_limit) if self.global_limit else None,
         )
 
     def _semantic(self, default: SemanticPolicy) -> SemanticPolicy:
         return semantic_policy(default, self.semantic, self.semantic_threshold, self.semantic_max_error)
+
+    def _resilience(self, default: ResiliencePolicy) -> ResiliencePolicy:
+        return resilience_policy(
+            default,
+            ResilienceFields(
+                attempts=self.attempts,
+                attempt_timeout_seconds=self.attempt_timeout_seconds,
+                deadline_seconds=self.deadline_seconds,
+                max_concurrent=self.max_concurrent,
+                max_waiting=self.max_waiting,
+                failure_threshold=self.failure_threshold,
+                open_seconds=self.open_seconds,
+            ),
+        )
 
     @property
     def engine(self) -> Cognition:

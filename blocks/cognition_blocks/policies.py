@@ -6,7 +6,7 @@ finding the ones that were checked.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -33,12 +33,34 @@ def semantic_policy(
     return replace(default, **_given(mode=mode, threshold=threshold, max_error=max_error))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResilienceFields:
+    """What a block says about how hard to try; None leaves the default."""
+
+    attempts: int | None = None
+    attempt_timeout_seconds: float | None = None
+    deadline_seconds: float | None = None
+    max_concurrent: int | None = None
+    max_waiting: int | None = None
+    failure_threshold: int | None = None
+    open_seconds: float | None = None
+
+
 @lru_cache(maxsize=64)
-def resilience_policy(
-    default: ResiliencePolicy, attempts: int | None, timeout_seconds: float | None
-) -> ResiliencePolicy:
+def resilience_policy(default: ResiliencePolicy, fields: ResilienceFields) -> ResiliencePolicy:
     """Return how hard to try, with other limits where they are given."""
-    return replace(default, **_given(attempts=attempts), **_durations(attempt_timeout=timeout_seconds))
+    breaker = replace(
+        default.breaker,
+        **_given(failure_threshold=fields.failure_threshold),
+        **_durations(open_for=fields.open_seconds),
+        max_open=max(default.breaker.max_open, timedelta(seconds=fields.open_seconds or 0)),
+    )
+    return replace(
+        default,
+        breaker=breaker,
+        **_given(attempts=fields.attempts, max_concurrent=fields.max_concurrent, max_waiting=fields.max_waiting),
+        **_durations(attempt_timeout=fields.attempt_timeout_seconds, deadline=fields.deadline_seconds),
+    )
 
 
 @lru_cache(maxsize=64)

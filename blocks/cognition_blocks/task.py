@@ -12,7 +12,6 @@ from weakref import WeakSet
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import TaskOptions
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import Unpack
@@ -20,8 +19,9 @@ from typing_extensions import Unpack
 from cognition import CachePolicy, Completion
 from cognition.domain.cache_policy import CacheMode
 from cognition.domain.completion import Prompt, check_prompt
-from cognition.errors import CognitionError, ConfigurationError
+from cognition.errors import ConfigurationError
 from cognition_blocks.llm_reference import LLM, resolve
+from cognition_blocks.retries import retry_condition
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,15 +102,6 @@ async def answer_async(task: PromptTask, prompt: object) -> Any:
     prompt = task.prompt_of(prompt)
     llm = await asyncio.to_thread(resolve, task.llm)
     return task.result_of(await llm.acomplete(prompt, **task.call))
-
-
-def retry_condition(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Say whether Prefect may start a task run again: not after an error of ours that would come again.
-
-    A plain function, because Prefect 3.8 takes any other callable for "never".
-    """
-    del task, task_run
-    return not isinstance(state.data, CognitionError) or state.data.retryable
 
 
 class LLMTaskDecorator(Protocol):

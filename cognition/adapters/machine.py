@@ -1,7 +1,13 @@
-"""What this machine offers to models that run on it."""
+"""What this machine offers to models that run on it, and what it is called."""
 
 import os
+import socket
 import sys
+
+
+def worker_name() -> str:
+    """Return a name for this process that no other one on any machine has now."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def usable_cores() -> int:

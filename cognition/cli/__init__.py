@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 import typer
 
+from cognition.cli.breaker import breaker_app
 from cognition.cli.cache import cache_app, stats
 from cognition.cli.database import db_app
 from cognition.cli.doctor import doctor
@@ -31,6 +32,7 @@ for command in (up, down, status, doctor, stats, report):
     app.command()(command)
 app.add_typer(db_app, name="db")
 app.add_typer(cache_app, name="cache")
+app.add_typer(breaker_app, name="breaker")
 
 
 def main() -> None:

@@ -15,10 +15,12 @@ from pydantic_ai.messages import ModelResponse
 from cognition.domain.completion import Call
 from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Miss
 from cognition.domain.pricing import FREE
-from cognition.errors import CognitionError, ProviderTimeout
-from cognition.events import Emit, RetryScheduled
+from cognition.domain.routing import Target, chain_of
+from cognition.errors import CognitionError, ProviderTimeout, ProviderUnavailable
+from cognition.events import Emit, FellBack, RetryDenied, RetryScheduled
 from cognition.ports import Clock, Provider
-from cognition.resilience.retry import retry
+from cognition.resilience.pipeline import Pipeline
+from cognition.resilience.policy import Rules
 from cognition.services.all_layers import AllLayers
 from cognition.services.cost_control import Attempt, CostControl
 from cognition.services.policies import Policies
@@ -45,13 +47,29 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Collaborators:
-    """What the service works with; `flights` and `provider` live on the owner loop."""
+    """What the service works with; `flights`, `provider` and `pipeline` live on the owner loop."""
 
     layers: AllLayers
     flights: SingleFlight[CacheEntry]
     provider: Provider
+    pipeline: Pipeline
     costs: CostControl
     in_thread: InThread
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered.
+
+    Attributes:
+        model: The model, `provider:model`.
+        response: Its answer.
+        latency: How long it took.
+    """
+
+    model: str
+    response: ModelResponse
+    latency: timedelta
 
 
 class Errand:
@@ -90,44 +108,61 @@ class Errand:
         Args:
             generation: The namespace's generation before the provider was asked.
         """
-        response, latency = await retry(self._attempt, self._policies.resilience, self._told)
+        policy = self._policies.resilience
+        chain = chain_of(self._call.request, self._policies.fallbacks, policy.service)
+        answer = await self._parts.pipeline.run(chain, self._attempt, Rules(policy, self._policies.gate), self)
         # Once paid, an answer is booked and kept even when the caller has gone meanwhile.
-        return await asyncio.shield(asyncio.ensure_future(self._keep(response, latency, generation)))
+        return await asyncio.shield(asyncio.ensure_future(self._keep(answer, generation)))
 
-    async def _attempt(self, number: int) -> tuple[ModelResponse, timedelta]:
-        self.attempts = number
-        started = time.perf_counter()
+    def retrying(self, wait_seconds: float, error: CognitionError) -> None:
+        """Tell that another attempt follows."""
+        self._emit(RetryScheduled(self._call, self.attempts, wait_seconds, type(error).__name__))
+
+    def not_retrying(self, reason: CognitionError) -> None:
+        """Tell what stood against another attempt."""
+        self._emit(RetryDenied(self._call, self.attempts, type(reason).__name__))
+
+    def falling_back(self, target: Target, follower: Target, error: CognitionError) -> None:
+        """Tell that the next model of the chain is asked."""
+        self._emit(FellBack(self._call, target.model, follower.model, type(error).__name__))
+
+    async def _attempt(self, target: Target, seconds: float) -> Answer:
+        # Numbers run over the whole chain, because they tell the rows of one call apart in the ledger.
+        self.attempts += 1
+        number, started = self.attempts, time.perf_counter()
         response: ModelResponse | None = None
         try:
-            response = await self._ask_in_time()
+            response = await self._ask_in_time(target, seconds)
+            _check_finished(response, target)
             self._call.request.output.parse(response)
         except BaseException as error:
             # Also when cancelled, or when the user's own check breaks: what was asked stands in the ledger.
-            await asyncio.shield(asyncio.ensure_future(self._book_failure(number, started, error, response)))
+            failed = Attempt(number=number, model=target.model, status="failed_free", latency=_since(started))
+            await asyncio.shield(asyncio.ensure_future(self._book_failure(failed, error, response)))
             raise
-        return response, _since(started)
+        return Answer(target.model, response, _since(started))
 
-    async def _ask_in_time(self) -> ModelResponse:
-        seconds = self._policies.resilience.attempt_timeout.total_seconds()
+    async def _ask_in_time(self, target: Target, seconds: float) -> ModelResponse:
         try:
             async with asyncio.timeout(seconds):
-                return await self._parts.provider.ask(self._call.request)
+                return await self._parts.provider.ask(target.request)
         except TimeoutError as error:
-            model = self._call.model
-            message = f"{model} gave no answer in {seconds:g} seconds; try later or raise attempt_timeout."
-            raise ProviderTimeout(message, provider=self._call.request.provider, model=model, status=None) from error
+            message = f"{target.model} gave no answer in {seconds:g} seconds; try later or raise attempt_timeout."
+            raise ProviderTimeout(
+                message, provider=target.provider, model=target.model, status=None, retry_after=None
+            ) from error
 
-    async def _keep(self, response: ModelResponse, latency: timedelta, generation: int) -> CacheEntry:
-        model, now = self._call.model, self._clock()
+    async def _keep(self, answer: Answer, generation: int) -> CacheEntry:
+        response, model, now = answer.response, answer.model, self._clock()
         cost = self._parts.costs.cost_of(model, response.usage)
         attempt = Attempt(
-            number=self.attempts, model=model, status="ok", latency=latency, usage=response.usage, cost=cost
+            number=self.attempts, model=model, status="ok", latency=answer.latency, usage=response.usage, cost=cost
         )
         entry = CacheEntry(
             key=self._address.key.hex(),
             generation=generation,
             model=model,
-            requested_model=model,
+            requested_model=self._call.model,
             response=response,
             cost_usd=cost.usd if cost else None,
             created_at=now,
@@ -149,29 +184,29 @@ class Errand:
         await asyncio.gather(*(self._parts.in_thread(partial(use, step)) for step in (book, store)))
         return entry
 
-    async def _book_failure(
-        self, number: int, started: float, error: BaseException, response: ModelResponse | None
-    ) -> None:
+    async def _book_failure(self, failed: Attempt, error: BaseException, response: ModelResponse | None) -> None:
         """Book an attempt that failed; an answer of the wrong shape has been paid for all the same."""
-        cancelled = isinstance(error, asyncio.CancelledError)
-        attempt = Attempt(
-            number=number,
-            model=self._call.model,
-            status="cancelled" if cancelled else "failed_billed" if response is not None else "failed_free",
-            latency=_since(started),
-            cost=None if cancelled else FREE,
-            error=type(error).__name__,
-        )
+        failed = replace(failed, error=type(error).__name__)
         if response is not None:
-            cost = self._parts.costs.cost_of(self._call.model, response.usage)
-            attempt = replace(attempt, usage=response.usage, cost=cost)
-        await self._book(attempt)
+            cost = self._parts.costs.cost_of(failed.model, response.usage)
+            failed = replace(failed, status="failed_billed", usage=response.usage, cost=cost)
+        elif isinstance(error, asyncio.CancelledError):
+            failed = replace(failed, status="cancelled")
+        else:
+            failed = replace(failed, cost=FREE)
+        await self._parts.in_thread(partial(self._parts.costs.book, self._call, self._address, failed))
 
-    async def _book(self, attempt: Attempt) -> None:
-        await self._parts.in_thread(partial(self._parts.costs.book, self._call, self._address, attempt))
 
-    def _told(self, attempt: int, wait_seconds: float, error: CognitionError) -> None:
-        self._emit(RetryScheduled(self._call, attempt, wait_seconds, type(error).__name__))
+def _check_finished(response: ModelResponse, target: Target) -> None:
+    """Refuse an answer that was cut off on its way: without a reason to end, nobody knows what is missing.
+
+    Raises:
+        ProviderUnavailable: The answer is no whole one.
+    """
+    if response.state == "complete" and response.finish_reason not in {None, "error"}:
+        return
+    message = f"{target.model} broke off in the middle of its answer; try later or use another model."
+    raise ProviderUnavailable(message, provider=target.provider, model=target.model, status=None)
 
 
 def _since(started: float) -> timedelta:

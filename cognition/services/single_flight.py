@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 from cognition.domain.entry import Address
 from cognition.errors import CognitionError, EntryCorrupted
 from cognition.ports import LeaseStore, LeaseView
+from cognition.resilience.in_thread import InThread
 from cognition.resilience.store_breaker import Guarded
 
 T = TypeVar("T")
@@ -25,14 +26,6 @@ Land = Callable[[T], None]
 
 Prepare = Callable[[Land[T]], None]
 """The beginning of some work, which blocks."""
-
-
-class InThread(Protocol):
-    """Runs a blocking call in a worker thread."""
-
-    async def __call__(self, use: Callable[[], R]) -> R:
-        """Return what the blocking call returns."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ The contracts that adapters must keep are in `cognition.testing.contracts`, whic
 """
 
 from cognition.adapters.memory import (
+    MemoryBreakers,
     MemoryDurableEntries,
     MemoryEmbedder,
     MemoryEntries,
@@ -16,7 +17,17 @@ from cognition.adapters.memory import (
 )
 from cognition.testing.clock import FakeClock
 from cognition.testing.fake_openai import FakeOpenAI
-from cognition.testing.fake_script import CutConnection, Fault, Hang, MalformedJson, ReceivedCall, Reply, Step, Usage
+from cognition.testing.fake_script import (
+    CutConnection,
+    Fault,
+    Hang,
+    MalformedJson,
+    Raw,
+    ReceivedCall,
+    Reply,
+    Step,
+    Usage,
+)
 from cognition.testing.servers import temporary_home, temporary_servers
 
 __all__ = [
@@ -26,6 +37,7 @@ __all__ = [
     "Fault",
     "Hang",
     "MalformedJson",
+    "MemoryBreakers",
     "MemoryDurableEntries",
     "MemoryEmbedder",
     "MemoryEntries",
@@ -34,6 +46,7 @@ __all__ = [
     "MemoryPairs",
     "MemorySemanticEntries",
     "MemoryVerifier",
+    "Raw",
     "ReceivedCall",
     "Reply",
     "ScriptedProvider",

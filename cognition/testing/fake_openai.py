@@ -25,6 +25,7 @@ from cognition.testing.fake_script import (
     Hang,
     JsonObject,
     MalformedJson,
+    Raw,
     ReceivedCall,
     Reply,
     Step,
@@ -227,6 +228,8 @@ class _Conversation(BaseHTTPRequestHandler):
                 self._send_fault(api, step)
             case MalformedJson():
                 self._write(HTTPStatus.OK, step.body.encode())
+            case Raw():
+                self._send_raw(step)
             case Hang():
                 self.server.fake.pause(step.seconds)
                 self._cut()
@@ -267,6 +270,14 @@ class _Conversation(BaseHTTPRequestHandler):
         head = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
         lines = [f"HTTP/1.1 {status} scripted", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         self.wfile.write("\r\n".join(lines).encode() + body[:only])
+
+    def _send_raw(self, raw: Raw) -> None:
+        self.close_connection = True
+        head = f"HTTP/1.1 200 scripted\r\ncontent-type: {raw.content_type}\r\nconnection: close\r\n\r\n"
+        self.wfile.write(head.encode())
+        self.server.fake.pause(raw.delay_seconds)
+        self.wfile.write(raw.body.encode())
+        self.server.fake.pause(raw.silent_seconds)
 
     def _cut(self) -> None:
         self.close_connection = True

@@ -112,5 +112,22 @@ class MalformedJson:
     body: str = '{"choices": ['
 
 
-Step = Reply | Fault | Hang | CutConnection | MalformedJson | Callable[[ReceivedCall], "Step"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Status 200 and a body as it is given, of no announced length: the connection is closed behind it.
+
+    Attributes:
+        body: What is sent.
+        content_type: What it is said to be.
+        delay_seconds: Time between the headers and the body.
+        silent_seconds: Time between the body and the closing of the connection.
+    """
+
+    body: str
+    content_type: str = "application/json"
+    delay_seconds: float = 0.0
+    silent_seconds: float = 0.0
+
+
+Step = Reply | Fault | Hang | CutConnection | MalformedJson | Raw | Callable[[ReceivedCall], "Step"]
 """One scripted answer, or a function that chooses it from the call."""

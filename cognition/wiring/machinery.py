@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cognition.adapters.machine import worker_name
 from cognition.adapters.providers import GenaiPrices
 from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
+from cognition.resilience.breaker_store import BreakerStore
+from cognition.resilience.bulkhead import Bulkheads
+from cognition.resilience.pipeline import Pipeline
+from cognition.resilience.retry_budget import RetryBudgets
+from cognition.resilience.shared_breakers import SharedBreakers
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
+from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
+from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
@@ -45,9 +53,12 @@ class Machinery:
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
         flights: Single flight, on the loop.
+        bulkheads: How many calls are at each service, on the loop.
         buffer: Ledger rows that wait.
         embeddings: Vectors that are remembered, None without an embedder.
         breakers: One for each store.
+        circuits: One for each model and account, shared by all processes; on the loop.
+        breaker_control: What people do to those.
         stores: Where everything is kept.
     """
 
@@ -58,9 +69,12 @@ class Machinery:
     loop: OwnerLoop
     models: Models
     flights: SingleFlight[CacheEntry]
+    bulkheads: Bulkheads
     buffer: LedgerBuffer
     embeddings: Embeddings | None
     breakers: tuple[StoreBreaker, ...]
+    circuits: SharedBreakers
+    breaker_control: BreakerControl
     stores: Stores
 
 
@@ -97,10 +111,12 @@ def assemble(
     base = _base(stores, models, clock, loop)
     near = base.near
     layers = AllLayers(base.exact, near.layer if near else None)
+    circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
     parts = Collaborators(
         layers=layers,
         flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
+        pipeline=_pipeline(circuits, clock),
         costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
@@ -116,9 +132,12 @@ def assemble(
         loop=loop,
         models=models,
         flights=parts.flights,
+        bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
         breakers=base.breakers,
+        circuits=circuits,
+        breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
         stores=stores,
     )
 
@@ -138,6 +157,10 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
     )
 
 
+def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:
+    return Pipeline(circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock))
+
+
 @dataclass(frozen=True, slots=True)
 class _Base:
     """What the other services stand on."""
@@ -149,6 +172,7 @@ class _Base:
     exact: LayeredCache
     trust: SemanticTrust
     near: Near | None
+    circuits: Guarded[BreakerStore]
 
 
 def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
@@ -164,5 +188,7 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     near = semantic_layer(stores, models, trust, clock, emit)
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     exact = LayeredCache(fast, durable, clock, emit, submit=loop.begin)
-    breakers = (fast.breaker, durable.breaker, pairs.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near)
+    # One of its own: without its tables, breakers of this process go on, and so does L2.
+    circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
+    breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
+    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from cognition.adapters.embedded import ensure_running
 from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.postgres.breakers import PostgresBreakers
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.leases import PostgresLeases
@@ -21,6 +22,7 @@ from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connectio
 from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
+from cognition.resilience.breaker_store import BreakerStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -39,6 +41,7 @@ class Stores:
         durable_leases: For single flight while those do not answer.
         semantic: L3.
         pairs: Similar questions that met, and verdicts on them.
+        breakers: Circuit breakers that all processes share.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
@@ -51,6 +54,7 @@ class Stores:
     durable_leases: LeaseStore
     semantic: SemanticStore
     pairs: PairStore
+    breakers: BreakerStore
     maintenance: SemanticMaintenanceStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
@@ -105,6 +109,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         durable_leases=PostgresLeases(database),
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
+        breakers=PostgresBreakers(database, settings.tenant),
         maintenance=SemanticMaintenance(database, clock),
         database=database,
         redis=redis,

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cognition.adapters.memory import (
+    MemoryBreakers,
     MemoryDurableEntries,
     MemoryEntries,
     MemoryLeases,
@@ -16,6 +17,8 @@ from cognition.adapters.memory import (
 )
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
+    BreakerOrdersContract,
+    BreakerStoreContract,
     DurableStoreContract,
     FastStoreContract,
     LeaseStoreContract,
@@ -65,6 +68,24 @@ class TestLeases(LeaseStoreContract):
     def leases(self, clock: FakeClock) -> MemoryLeases:
         """Return a store without leases."""
         return MemoryLeases(clock)
+
+    @pytest.fixture
+    def wait(self, clock: FakeClock) -> Wait:
+        """Return how to let time pass."""
+
+        def advance(seconds: float) -> None:
+            clock.advance(timedelta(seconds=seconds))
+
+        return advance
+
+
+class TestBreakers(BreakerStoreContract, BreakerOrdersContract):
+    """Shared breakers in memory."""
+
+    @pytest.fixture
+    def breakers(self, clock: FakeClock) -> MemoryBreakers:
+        """Return a store without breakers."""
+        return MemoryBreakers(clock)
 
     @pytest.fixture
     def wait(self, clock: FakeClock) -> Wait:

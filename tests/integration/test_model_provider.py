@@ -102,6 +102,16 @@ async def test_instructions_settings_and_images_reach_the_provider(provider: Mod
     assert all(text in sent for text in ("Be brief.", "Be kind.", "Hello", "Hi", "Describe this.", "data:image/png"))
 
 
+@pytest.mark.parametrize("model", _MODELS)
+async def test_a_missing_reason_to_end_is_not_made_up(model: str, provider: ModelProvider, fake: FakeOpenAI) -> None:
+    """Whoever asks can tell a whole answer from one that was cut off."""
+    fake.script(Reply(text="Beca", finish_reason=None), Reply(text="Because."))
+
+    responses = [await provider.ask(_request(model, fake)) for _ in range(2)]
+
+    assert [None, "stop"] == [response.finish_reason for response in responses]
+
+
 @pytest.mark.parametrize(
     ("step", "meaning"),
     [

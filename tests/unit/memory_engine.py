@@ -14,6 +14,7 @@ from pydantic_ai.usage import RequestUsage
 
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
+    MemoryBreakers,
     MemoryDurableEntries,
     MemoryEmbedder,
     MemoryEntries,
@@ -232,6 +233,7 @@ class Rig:
             durable_leases=MemoryLeases(self.clock),
             semantic=self.semantic,
             pairs=self.pairs,
+            breakers=MemoryBreakers(self.clock),
         )
         self.machinery = assemble(
             stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)

@@ -10,9 +10,11 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import SecretStr
 
-from cognition import CachePolicy, Credentials, ResiliencePolicy
+from cognition import CachePolicy, Credentials, Fallback, ResiliencePolicy
+from cognition.domain.breaker import BreakerPolicy
 from cognition.errors import ConfigurationError
 from cognition_blocks import CachedLLM, CognitionStore
+from cognition_blocks.global_limit import GlobalLimit
 
 SECRET = "sk-do-not-show-me"  # noqa: S105 - no secret of anybody
 
@@ -60,7 +62,7 @@ def test_a_misspelt_field_is_refused(block: type[Block], wrong: str) -> None:
 
 def test_what_a_newer_version_saved_is_read() -> None:
     """Prefect loads documents by `model_validate`; fields that are not known yet are left out, in the store too."""
-    document: dict[str, Any] = {"namespace": "n", "fallbacks": [], "store": {"tenant": "t", "zone": "eu"}}
+    document: dict[str, Any] = {"namespace": "n", "tomorrows_field": [], "store": {"tenant": "t", "zone": "eu"}}
 
     assert CachedLLM(namespace="n", store=CognitionStore(tenant="t")) == CachedLLM.model_validate(document)
 
@@ -157,6 +159,49 @@ def test_fields_become_what_the_engine_is_told() -> None:
     assert CachePolicy(l1_ttl=timedelta(minutes=1)) == config.cache
     assert ResiliencePolicy(attempts=5, attempt_timeout=timedelta(seconds=9)) == config.resilience
     assert Credentials(api_key="key", base_url="http://localhost/v1") == config.credentials
+
+
+def test_resilience_fields_become_a_policy() -> None:
+    """Each has its effect; what is empty leaves the default; a long pause raises the longest one with it."""
+    block = CachedLLM(
+        fallbacks=["anthropic:claude-haiku-4-5"],
+        deadline_seconds=30,
+        max_concurrent=2,
+        max_waiting=0,
+        failure_threshold=7,
+        open_seconds=900,
+        global_limit="llm",
+        store=CognitionStore(),
+    )
+
+    config = block.to_config()
+
+    breaker = BreakerPolicy(failure_threshold=7, open_for=timedelta(minutes=15), max_open=timedelta(minutes=15))
+    expected = ResiliencePolicy(deadline=timedelta(seconds=30), max_concurrent=2, max_waiting=0, breaker=breaker)
+    assert expected == config.resilience
+    assert (Fallback("anthropic:claude-haiku-4-5"),) == config.fallbacks
+    assert GlobalLimit("llm") == config.gate
+    assert ResiliencePolicy() == CachedLLM(store=CognitionStore()).to_config().resilience
+
+
+def test_a_fallback_without_its_provider_is_refused() -> None:
+    """Before it is saved."""
+    with pytest.raises(ConfigurationError, match="'provider:model'"):
+        CachedLLM(fallbacks=["gpt-5-mini"])
+
+
+def test_the_order_of_fields_is_a_promise() -> None:
+    """The form of the UI shows them in this order; new ones come last."""
+    assert [
+        "fallbacks",
+        "deadline_seconds",
+        "max_concurrent",
+        "max_waiting",
+        "failure_threshold",
+        "open_seconds",
+        "global_limit",
+    ] == list(CachedLLM.model_fields)[-7:]
+    assert ["model_name", "api_key", "base_url"] == list(CachedLLM.model_fields)[:3]
 
 
 def test_a_field_that_is_changed_later_counts() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from cognition import errors
-from cognition.errors import CacheUnavailable, CognitionError, RateLimited
+from cognition.errors import CacheUnavailable, CognitionError, RateLimited, RetryLater
 
 
 def every_class(root: type[CognitionError] = CognitionError) -> Iterator[type[CognitionError]]:
@@ -98,3 +99,13 @@ def test_a_failed_store_is_named() -> None:
     error = CacheUnavailable.of("redis", "no connection")
     assert error.store == "redis"
     assert str(error) == "The redis store did not answer (no connection); check its server and its URL."
+
+
+def test_the_time_to_come_back_is_a_time_on_the_other_side_too() -> None:
+    """It travels as text and is read as a time."""
+    at = datetime(2026, 11, 22, 12, 0, 30, 250_000, tzinfo=UTC)
+    sent = RetryLater.of("openai:gpt-5", at)
+    for travel in (through_pickle, through_json):
+        arrived = travel(sent)
+        assert isinstance(arrived, RetryLater)
+        assert at == arrived.at

@@ -1,5 +1,6 @@
 """Everything the engine needs, in this process: for tests, and for L1 where there is no Redis."""
 
+from cognition.adapters.memory.breakers import MemoryBreakers
 from cognition.adapters.memory.durable import MemoryDurableEntries
 from cognition.adapters.memory.embedder import MemoryEmbedder, MemoryVerifier
 from cognition.adapters.memory.entries import MemoryEntries
@@ -10,6 +11,7 @@ from cognition.adapters.memory.provider import ScriptedProvider
 from cognition.adapters.memory.semantic import MemorySemanticEntries
 
 __all__ = [
+    "MemoryBreakers",
     "MemoryDurableEntries",
     "MemoryEmbedder",
     "MemoryEntries",

@@ -52,6 +52,8 @@ circuit_breaker_state = Table(
     Column("window_calls", Integer, nullable=False, server_default=text("0")),
     Column("window_failures", Integer, nullable=False, server_default=text("0")),
     Column("window_slow_calls", Integer, nullable=False, server_default=text("0")),
+    # Who saw failures or slow calls in it; two names are evidence enough, no more are kept.
+    Column("window_workers", JSONB, nullable=False, server_default=text("'[]'")),
     # A rate limit or a spent quota: neutral for the state, but nobody calls before this time.
     optional_moment("cooldown_until"),
     optional_label("cooldown_reason"),

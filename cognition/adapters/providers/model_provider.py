@@ -53,12 +53,13 @@ class ModelProvider:
         if "max_retries" not in model.unsupported_settings:
             settings["max_retries"] = 0  # the engine retries; the SDKs' own retries would multiply with it
         try:
-            return await model_request(
+            response = await model_request(
                 model,
                 request.messages,
                 model_settings=cast(ModelSettings, settings),
                 model_request_parameters=_parameters(request),
             )
+            return response if _says_why_it_ends(response, model) else replace(response, finish_reason=None)
         except FAILURES as error:
             failure = translate(error, request.model, host_of(model.base_url))
             words = ProviderWords.of(error, (request.credentials.api_key, key_of(model)))
@@ -130,6 +131,16 @@ def _forget_failed(here: _OnLoop, key: _Key, made: asyncio.Task[Model]) -> None:
 
 def _succeeded(made: asyncio.Task[Model]) -> bool:
     return made.done() and not made.cancelled() and made.exception() is None
+
+
+def _says_why_it_ends(response: ModelResponse, model: Model) -> bool:
+    """Whether the provider gave the reason to end itself; for one that is missing pydantic-ai puts "stop" at OpenAI.
+
+    The class is known by its name, because importing the class would import the OpenAI SDK for those who use another.
+    """
+    if response.finish_reason != "stop" or all(kind.__name__ != "OpenAIChatModel" for kind in type(model).__mro__):
+        return True
+    return "finish_reason" in (response.provider_details or {})
 
 
 def _parameters(request: CompletionRequest) -> ModelRequestParameters:

@@ -16,6 +16,9 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "breaker",
+            "breaker_orders",
+            "breaker_teller",
             "durable",
             "embedder",
             "entries",
@@ -30,7 +33,9 @@ pytest.register_assert_rewrite(
     )
 )
 
-from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402  see above
+from cognition.testing.contracts.breaker import BreakerStoreContract  # noqa: E402  see above
+from cognition.testing.contracts.breaker_orders import BreakerOrdersContract  # noqa: E402
+from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402
 from cognition.testing.contracts.embedder import EmbedderContract  # noqa: E402
 from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
 from cognition.testing.contracts.fast import FastStoreContract  # noqa: E402
@@ -42,6 +47,8 @@ from cognition.testing.contracts.semantic_invalidation import SemanticInvalidati
 from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 
 __all__ = [
+    "BreakerOrdersContract",
+    "BreakerStoreContract",
     "DurableStoreContract",
     "EmbedderContract",
     "EntryStoreContract",

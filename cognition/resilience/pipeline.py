@@ -1,0 +1,55 @@
+"""The order in which a call is protected, from the outside inwards.
+
+    fallback[ retry[ breaker.admit -> bulkhead -> attempt(timeout(provider)) -> record ] ]
+
+Each attempt is admitted and seen by the breaker, and a back-off holds neither permit nor place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cognition.domain.routing import Target
+from cognition.resilience.bulkhead import Bulkheads, Quota
+from cognition.resilience.fallback import fall_back
+from cognition.resilience.policy import Rules
+from cognition.resilience.recording import Breakers, recorded
+from cognition.resilience.retry import Retry, Witness
+from cognition.resilience.retry_budget import RetryBudgets
+from cognition.resilience.timing import Deadline, Timing
+
+T = TypeVar("T")
+Attempt = Callable[[Target, float], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Protects calls; lives on the owner loop."""
+
+    breakers: Breakers
+    bulkheads: Bulkheads
+    budgets: RetryBudgets
+    timing: Timing
+
+    async def run(self, chain: Sequence[Target], attempt: Attempt[T], rules: Rules, witness: Witness) -> T:
+        """Return the first answer; `attempt` is told whom to ask and how many seconds it may take."""
+        policy = rules.policy
+        deadline = Deadline(policy.deadline, self.timing.monotonic)
+
+        async def retried(target: Target, others: int) -> T:
+            budget = self.budgets.of(target.provider)
+            retry = Retry(target.model, policy, self.timing, budget, deadline, others, witness)
+            return await retry.run(lambda: protected(target))
+
+        async def protected(target: Target) -> T:
+            async with (
+                self.breakers.passage(target.breaker, policy.breaker) as passage,
+                self.bulkheads.of(target.service).place(Quota(policy.max_concurrent, policy.max_waiting)),
+                rules.gate(),
+                recorded(self.breakers, passage, target, policy),
+            ):
+                return await attempt(target, deadline.seconds_for(policy.attempt_timeout))
+
+        return await fall_back(chain, retried, deadline, witness)

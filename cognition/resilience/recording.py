@@ -1,0 +1,97 @@
+"""What the pipeline needs from circuit breakers, and what it tells them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from cognition.domain.breaker import BreakerKey, BreakerPolicy
+from cognition.domain.routing import Target
+from cognition.errors import CognitionError, ProviderError
+from cognition.resilience.policy import ResiliencePolicy
+
+
+class Passage(Protocol):
+    """One call that a breaker let through; without a verdict it counts for nothing."""
+
+    def success(self) -> None:
+        """Say that the provider answered."""
+        ...
+
+    def failure(self, error: str, /, retry_after: timedelta | None = None) -> None:
+        """Say that the provider failed, and how long it asked to be left alone."""
+        ...
+
+    def ignore(self) -> None:
+        """Say that the call tells nothing about the provider."""
+        ...
+
+
+class Breakers(Protocol):
+    """Circuit breakers, shared by all processes."""
+
+    def passage(self, key: BreakerKey, policy: BreakerPolicy, /) -> AbstractAsyncContextManager[Passage]:
+        """Let a call through.
+
+        Raises:
+            CircuitOpen: Not now.
+        """
+        ...
+
+    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str, /) -> None:
+        """Let no call through for some time, without a verdict about the provider."""
+        ...
+
+
+@asynccontextmanager
+async def recorded(
+    breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy
+) -> AsyncGenerator[None]:
+    """Tell the breaker how the attempt inside ended; errors that are not the engine's and cancelling tell nothing."""
+    try:
+        yield
+    except CognitionError as error:
+        await _record(error, breakers, passage, target, policy)
+        raise
+    passage.success()
+
+
+async def _record(
+    error: CognitionError, breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy
+) -> None:
+    asked = error.retry_after if isinstance(error, ProviderError) else None
+    pause = None if asked is None else timedelta(seconds=asked)
+    if error.verdict in {"transient", "timeout"}:
+        passage.failure(type(error).__name__, pause)
+        return
+    passage.ignore()
+    if error.verdict == "quota":
+        await breakers.cool_down(target.breaker, max(pause or policy.quota_pause, policy.quota_pause), "quota")
+    elif error.verdict == "throttled" and pause:
+        await breakers.cool_down(target.breaker, pause, "rate limited")
+
+
+class OpenBreakers:
+    """Breakers that let every call through."""
+
+    @asynccontextmanager
+    async def passage(self, key: BreakerKey, policy: BreakerPolicy) -> AsyncGenerator[Passage]:
+        """Let a call through."""
+        del key, policy
+        yield _Unrecorded()
+
+    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
+        """Keep nothing back."""
+
+
+class _Unrecorded:
+    def success(self) -> None:
+        """Forget it."""
+
+    def failure(self, error: str, retry_after: timedelta | None = None) -> None:
+        """Forget it."""
+
+    def ignore(self) -> None:
+        """Forget it."""

@@ -1,0 +1,12 @@
+DROP FUNCTION breaker_cool_down_v1(text, jsonb, interval, text);
+DROP FUNCTION breaker_force_v1(text, jsonb, text, text, text);
+DROP FUNCTION breaker_record_v1(text, jsonb, jsonb, jsonb);
+DROP FUNCTION breaker_admit_v1(text, jsonb, jsonb, text);
+DROP FUNCTION breaker_cause_to_open_v1(circuit_breaker_state, jsonb);
+DROP FUNCTION breaker_open_v1(circuit_breaker_state, jsonb, jsonb, text, timestamptz);
+DROP FUNCTION breaker_move_v1(circuit_breaker_state, text, jsonb, timestamptz, timestamptz);
+DROP FUNCTION breaker_answer_v1(circuit_breaker_state, bigint, timestamptz);
+DROP FUNCTION breaker_standing_v1(circuit_breaker_state, timestamptz);
+DROP FUNCTION breaker_save_v1(circuit_breaker_state, timestamptz);
+DROP FUNCTION breaker_lock_v1(text, jsonb);
+ALTER TABLE circuit_breaker_state DROP COLUMN window_workers;
