@@ -11,7 +11,6 @@ from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
-from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.shared_breakers import SharedBreakers
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services.all_layers import AllLayers
@@ -102,7 +101,7 @@ def assemble(
         loop: Where they are asked; by default a new one.
     """
     loop = loop or OwnerLoop(_WORKERS)
-    base = _base(stores, models, clock)
+    base = _base(stores, models, clock, loop)
     near = base.near
     layers = AllLayers(base.exact, near.layer if near else None)
     parts = Collaborators(
@@ -112,11 +111,8 @@ def assemble(
         costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
         in_thread=loop.in_thread,
     )
-    circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
     completion = CompletionService(parts, clock, base.observers.emit)
-    if near is not None:
-        opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
-        base.observers.add(SecondOpinion(opinion).observe)
+    _add_second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
         cache=CacheParts(
@@ -138,10 +134,17 @@ def assemble(
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
         breakers=base.breakers,
-        circuits=circuits,
-        breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
+        circuits=base.circuits,
+        breaker_control=BreakerControl(stores.breakers, base.circuits, base.observers.emit),
         stores=stores,
     )
+
+
+def _add_second_opinion(base: _Base, completion: CompletionService, loop: OwnerLoop) -> None:
+    """Compare some answers of L3 with the provider's own, where there is an L3."""
+    if base.near is not None:
+        opinion = OpinionParts(base.near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
+        base.observers.add(SecondOpinion(opinion).observe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,10 @@ class _Base:
     exact: LayeredCache
     trust: SemanticTrust
     near: Near | None
-    circuits: Guarded[BreakerStore]
+    circuits: SharedBreakers
 
 
-def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
+def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
     observers = Observers()
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
@@ -172,6 +175,7 @@ def _base(stores: Stores, models: Models, clock: Clock) -> _Base:
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     exact = LayeredCache(fast, durable, clock, emit)
     # One of its own: without its tables, breakers of this process go on, and so does L2.
-    circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
-    breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
+    shared = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
+    circuits = SharedBreakers(shared, loop.in_thread, emit, worker_name)
+    breakers = (fast.breaker, durable.breaker, pairs.breaker, shared.breaker, *(near.breakers if near else ()))
     return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)
