@@ -277,6 +277,8 @@ async def test_three_probe_in_all() -> None:
             except CircuitOpen as error:
                 refused.add((error.state, error.retry_after))
         assert (3, {("half_open", None)}) == (admitted, refused)
+        # Each worker was refused by the store once, and knew it for the next tenth of a second.
+        assert 3 + 2 == workers.store.asked["admit"]
     assert ["open", "half_open"] == workers.changes()
     assert () == workers.standing().permits
 
@@ -293,6 +295,18 @@ async def test_good_probes_close_it() -> None:
     workers.wait(1.1)
     await workers.succeed(first, 10)
     assert None is await workers.refusal(second)
+
+
+async def test_an_outage_that_is_over_is_forgotten() -> None:
+    """A worker whose failures helped to open it is not held back by them after it has closed."""
+    workers = Workers()
+    first, second = workers.worker("a"), workers.worker("b")
+    await workers.trip(first, second)
+    workers.wait(MINUTE)
+    await workers.succeed(first, 2)
+    await workers.fail(first, 4)
+    assert None is await workers.refusal(first)
+    assert [] == workers.seen(WorkerHeldBack)
 
 
 async def test_a_bad_probe_opens_it_for_longer() -> None:
