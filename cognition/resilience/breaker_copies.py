@@ -10,6 +10,9 @@ from cognition.domain.breaker import BreakerKey, BreakerPolicy
 from cognition.domain.breaker_standing import Standing, Tally
 from cognition.resilience import circuit_breaker
 
+_COMMIT = timedelta(seconds=1)
+_REJECTIONS_SECONDS = 5.0  # a row that all workers write must not be written by each of them twice a second
+
 
 @dataclass(slots=True)
 class Copy:
@@ -24,6 +27,7 @@ class Copy:
         successes: Calls that succeeded since the worker last told.
         rejections: Calls refused since then.
         last_success_at: When the last call succeeded, by the monotonic clock.
+        told_at: When the worker last told.
     """
 
     standing: Standing
@@ -34,6 +38,7 @@ class Copy:
     successes: int = 0
     rejections: int = 0
     last_success_at: float | None = None
+    told_at: float = 0.0
 
     def now(self, monotonic: float) -> datetime:
         """Return the time of the store that the copy comes from, at a time of the monotonic clock."""
@@ -49,6 +54,7 @@ class Copy:
         since = None if self.last_success_at is None else timedelta(seconds=monotonic - self.last_success_at)
         tally = Tally(successes=self.successes, rejections=self.rejections, since_success=since)
         self.successes = self.rejections = 0
+        self.told_at = monotonic
         return tally
 
     def cool_down(self, duration: timedelta, reason: str, now: datetime) -> None:
@@ -58,10 +64,10 @@ class Copy:
             self.standing, cooldown_until=agreed.cooldown_until, cooldown_reason=agreed.cooldown_reason
         )
 
-    @property
-    def must_tell(self) -> bool:
+    def must_tell(self, monotonic: float) -> bool:
         """Whether others wait for what was counted: shares need successes too, and people want to see rejections."""
-        return self.rejections > 0 or (self.successes > 0 and self.policy.counts_shares)
+        waiting = self.rejections > 0 and monotonic - self.told_at >= _REJECTIONS_SECONDS
+        return waiting or (self.successes > 0 and self.policy.counts_shares)
 
     def prefer(self, standing: Standing, taken_at: float) -> bool:
         """Take a newer standing over; return whether the breaker has changed its state since.
@@ -69,7 +75,10 @@ class Copy:
         An answer that was overtaken by a later one is left aside, for both carry the time of the one store.
         """
         known = self.standing
-        if standing.as_of < known.as_of:
+        newer = standing.as_of - known.as_of
+        # A look may carry a later time and yet not see what was just being committed. Much later it does: then an older
+        # generation means that the store itself was restored.
+        if newer < timedelta(0) or (standing.generation < known.generation and newer < _COMMIT):
             return False
         moved = standing.generation != known.generation
         if moved:

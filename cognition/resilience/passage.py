@@ -91,16 +91,16 @@ class Passage:
         """
         self._outcome = _SUCCEEDED_SLOWLY if self._slow(said=slow) else SUCCEEDED
 
-    def failure(self, error: str, retry_after: timedelta | None = None, *, slow: bool | None = None) -> None:
+    def failure(self, cause: str, retry_after: timedelta | None = None, *, slow: bool | None = None) -> None:
         """Say that the provider failed.
 
         Args:
-            error: Name of the error.
+            cause: Name of the error.
             retry_after: How long the provider asked to be left alone.
             slow: Whether it took too long; by default measured against the policy's `slow_after`.
         """
         self._outcome = Outcome(
-            verdict=BreakerVerdict.FAILURE, slow=self._slow(said=slow), error=error, retry_after=retry_after
+            verdict=BreakerVerdict.FAILURE, slow=self._slow(said=slow), error=cause, retry_after=retry_after
         )
 
     def ignore(self) -> None:

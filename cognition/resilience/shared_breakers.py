@@ -317,7 +317,7 @@ class SharedBreakers:
     async def _refresh(self, copies: Sequence[Copy]) -> None:
         try:
             for copy in copies:
-                if copy.must_tell:
+                if copy.must_tell(self.monotonic()):
                     result = BreakerResult(
                         verdict=BreakerVerdict.IGNORED, generation=copy.standing.generation, worker=self._worker
                     )

@@ -12,7 +12,8 @@ import pytest
 from cognition.domain.breaker import BreakerState
 from cognition.domain.breaker_standing import Order
 from cognition.errors import CircuitOpen
-from cognition.events import BreakerChanged, BreakerThresholdReached, CoolingDown, WorkerHeldBack
+from cognition.events import WorkerHeldBack
+from cognition.resilience.breaker_copies import BreakerCopies
 from tests.unit.breaker_rig import KEY, POLICY, Workers, settle
 
 MINUTE = 60.0
@@ -232,6 +233,35 @@ async def test_refusals_ask_nothing() -> None:
     assert before == workers.store.asked
 
 
+async def test_refusals_are_counted_for_people() -> None:
+    """In the background, every five seconds at most."""
+    workers = Workers(refresh_seconds=0.001)
+    first, second = workers.worker("a"), workers.worker("b")
+    await workers.trip(first, second)
+    for _ in range(10):
+        await workers.refusal(second)
+    workers.wait(6)
+    await settle(lambda: workers.standing().totals.rejections == 10)
+    first.close()
+    second.close()
+
+
+async def test_an_answer_that_was_overtaken_is_left_aside() -> None:
+    """A look that began before the breaker opened, and ends after, must not close it in this worker's eyes."""
+    workers = Workers()
+    first, second = workers.worker("a"), workers.worker("b")
+    await workers.fail(first, 3)
+    before = workers.standing()
+    copies = BreakerCopies(60, moved=lambda _: None)
+    await workers.fail(second, 2)
+    copy = copies.put(workers.standing(), POLICY, 0.0)
+    for later in (-0.5, 0.5):
+        copies.put(replace(before, as_of=workers.clock.now + timedelta(seconds=later)), POLICY, 1.0)
+        assert BreakerState.OPEN is copy.standing.state
+    copies.put(replace(before, as_of=workers.clock.now + timedelta(seconds=5)), POLICY, 2.0)
+    assert BreakerState.CLOSED is copy.standing.state
+
+
 async def test_three_probe_in_all() -> None:
     """Of twenty callers in two workers."""
     workers = Workers()
@@ -247,6 +277,8 @@ async def test_three_probe_in_all() -> None:
             except CircuitOpen as error:
                 refused.add((error.state, error.retry_after))
         assert (3, {("half_open", None)}) == (admitted, refused)
+        # Each worker was refused by the store once, and knew it for the next tenth of a second.
+        assert 3 + 2 == workers.store.asked["admit"]
     assert ["open", "half_open"] == workers.changes()
     assert () == workers.standing().permits
 
@@ -263,6 +295,18 @@ async def test_good_probes_close_it() -> None:
     workers.wait(1.1)
     await workers.succeed(first, 10)
     assert None is await workers.refusal(second)
+
+
+async def test_an_outage_that_is_over_is_forgotten() -> None:
+    """A worker whose failures helped to open it is not held back by them after it has closed."""
+    workers = Workers()
+    first, second = workers.worker("a"), workers.worker("b")
+    await workers.trip(first, second)
+    workers.wait(MINUTE)
+    await workers.succeed(first, 2)
+    await workers.fail(first, 4)
+    assert None is await workers.refusal(first)
+    assert [] == workers.seen(WorkerHeldBack)
 
 
 async def test_a_bad_probe_opens_it_for_longer() -> None:
@@ -332,66 +376,3 @@ async def test_a_permit_for_a_caller_that_has_gone_is_given_back() -> None:
     before = workers.store.asked["admit"]
     await settle(lambda: workers.store.asked["admit"] > before and workers.standing().permits == ())
     assert BreakerState.HALF_OPEN is workers.standing().state
-
-
-# -- cool-downs and orders --------------------------------------------------------------------------------------------
-
-
-async def test_a_cool_down_stops_every_worker() -> None:
-    """This one at once, others within a second, and all are free again together."""
-    workers = Workers()
-    first, second = workers.worker("a"), workers.worker("b")
-    await workers.succeed(first)
-    await first.cool_down(KEY, timedelta(seconds=30), "rate limited")
-    workers.wait(1.1)
-    for worker in (first, second):
-        refused = await workers.refusal(worker)
-        assert refused is not None
-        assert ("cooling_down", 28.9) == (refused.state, refused.retry_after)
-    workers.wait(29)
-    assert [None, None] == [await workers.refusal(worker) for worker in (first, second)]
-    assert [] == workers.changes()
-
-
-async def test_forty_calls_that_are_rate_limited_are_one_cool_down() -> None:
-    """One event, one word to the store."""
-    workers = Workers()
-    worker = workers.worker("a")
-    await workers.succeed(worker)
-    await asyncio.gather(*(worker.cool_down(KEY, timedelta(seconds=30), "rate limited") for _ in range(40)))
-    assert ([CoolingDown(KEY, 30.0, "rate limited")], 1) == (
-        workers.seen(CoolingDown),
-        workers.store.asked["cool_down"],
-    )
-
-
-async def test_disabled_admits_and_tells_nothing() -> None:
-    """However often calls fail."""
-    workers = Workers()
-    worker = workers.worker("a")
-    workers.store.obey(KEY, Order(BreakerState.DISABLED, "alice", "trial"))
-    await workers.fail(worker, 30)
-    assert {"look": 1} == workers.store.asked
-
-
-async def test_metrics_only_admits_and_says_once_that_it_would_open() -> None:
-    """Thirty failures in a row are one event, and no call is refused."""
-    workers = Workers()
-    first, second = workers.worker("a"), workers.worker("b")
-    workers.store.obey(KEY, Order(BreakerState.METRICS_ONLY, "alice", "trial"))
-    for worker in (first, second) * 15:
-        await workers.fail(worker)
-    assert [BreakerThresholdReached(KEY, 5)] == workers.seen(BreakerThresholdReached)
-    assert [] == workers.seen(BreakerChanged)
-
-
-async def test_a_distrusted_copy_is_not_used() -> None:
-    """The next call looks, however new the copy was."""
-    workers = Workers()
-    worker = workers.worker("a")
-    await workers.succeed(worker)
-    workers.store.obey(KEY, Order(BreakerState.FORCED_OPEN, "alice", "maintenance"))
-    worker.distrust(KEY)
-    refused = await workers.refusal(worker)
-    assert refused is not None
-    assert f"cognition breaker reset {KEY}" in str(refused)

@@ -87,6 +87,7 @@ class BreakerOrdersContract:
         refused = teller.admit()
         assert (False, None) == (refused.admitted, refused.retry_after)
         assert BreakerState.FORCED_OPEN is teller.succeed().standing.state
+        assert [BreakerState.FORCED_OPEN] * 12 == [teller.fail(worker).standing.state for worker in "ab" * 6]
 
     def test_a_reset_begins_anew(self, teller: BreakerTeller) -> None:
         """Closed, without failures, without cool-down, and results from before no longer count."""
