@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from cognition.domain.completion import Calls, Completion, CompletionRequest
-from cognition.domain.entry import Address, CacheEntry, Hit, Layer
+from cognition.domain.entry import Address, CacheEntry, Hit, Layer, Miss
 from cognition.domain.fingerprint import addresses_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
 from cognition.events import Answered, AnsweredMany, CheckDue, Emit, Failed
@@ -60,7 +60,9 @@ class CompletionService:
         for position, completion in enumerate(completions):
             sighting = seen.sightings.get(position)
             if completion is None or sighting is not None:
-                missed = Unanswered(calls[position], addresses[position], started, sighting)
+                found = seen.found[position]
+                generation = found.generation if isinstance(found, Miss) else None
+                missed = Unanswered(calls[position], addresses[position], started, sighting, generation)
                 self._check(missed, None, policies) if completion else self._refuse_to_ask(missed, policies)
                 answers.append(completion or missed)
             else:

@@ -37,12 +37,14 @@ class Unanswered:
         address: Where its answer belongs.
         started: When the caller began to wait, by the monotonic clock.
         sighting: What L3 saw, None when it was not asked.
+        generation: The namespace's generation when the layers were asked, None when none of them knew or was asked.
     """
 
     call: Call
     address: Address
     started: float
     sighting: Sighting | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Errand:
         self._call = missed.call
         self._address = missed.address
         self._sighting = missed.sighting
+        self._generation = missed.generation
         self._policies = policies
         self._found: Hit | Miss = Miss()
         self._land: Land[CacheEntry] = no_lease
@@ -99,8 +102,9 @@ class Errand:
         if isinstance(found, Hit) and policy.may_look_up and self._call.request.output.fits(found.entry.response):
             return found.entry
         generation = found.entry.generation if isinstance(found, Hit) else found.generation
-        # While no store can tell, the first is assumed; the answer is not kept if that proves wrong.
-        return await self.ask_provider(generation or FIRST_GENERATION)
+        # The look-up asked L2 as well: L1, which is asked again, may have missed an invalidation. While no store can
+        # tell, the first is assumed; the answer is not kept if that proves wrong.
+        return await self.ask_provider(max(generation or FIRST_GENERATION, self._generation or FIRST_GENERATION))
 
     async def ask_provider(self, generation: int = FIRST_GENERATION) -> CacheEntry:
         """Return the provider's answer, after it is booked and kept.

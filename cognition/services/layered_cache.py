@@ -119,6 +119,8 @@ class LayeredCache:
             elif kept == 0:
                 # Invalidated while the provider was asked; what L2 refuses L1 must not keep either.
                 self._emit(NotStored(address, "invalidated meanwhile"))
+                # Unless L1 knows the new generation, the next answer would be refused as well.
+                self._check_copies([(address, entry)])
                 break
         return kept_anywhere
 

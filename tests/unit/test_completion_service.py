@@ -16,7 +16,7 @@ from pydantic_ai.messages import ModelRequest, UserPromptPart
 from cognition import Attribution, CachePolicy, ResiliencePolicy, Settings
 from cognition.adapters.memory import MemoryLedger
 from cognition.domain.cache_policy import CacheMode
-from cognition.domain.entry import Layer
+from cognition.domain.entry import Layer, Selection
 from cognition.domain.ledger import LedgerBatch
 from cognition.domain.pricing import Rate
 from cognition.errors import (
@@ -309,6 +309,16 @@ def test_without_any_store_the_provider_answers(rig: Rig) -> None:
     rig.script.then("One.", "Two.")
     assert [rig.engine.complete("Really?").output for _ in range(2)] == ["One.", "Two."]
     rig.fast.outage.down = rig.durable.outage.down = False
+
+
+def test_after_an_invalidation_that_l1_missed_the_next_answer_is_kept(rig: Rig) -> None:
+    """L1 still names the old generation; the look-up knows better, for it asked L2 as well."""
+    for text in ("old", "new"):
+        rig.script.then(an_answer(text))
+    rig.engine.complete("Really?")
+    rig.durable.invalidate(Selection(tenant="default", namespace="default"))
+    rig.clock.advance(PRICED.cache.l1_ttl * 2)
+    assert ("provider", "l1") == (rig.layer("Really?"), rig.layer("Really?"))
 
 
 def test_what_was_invalidated_while_the_provider_was_asked_is_not_kept(make_rig: MakeRig) -> None:

@@ -170,6 +170,16 @@ def test_a_semantic_copy_that_l2_refuses_leaves_l1(layers: Layers, monkeypatch: 
     assert ("a", Layer.L2) == (layers.entry().response.text, Layer.L2)
 
 
+def test_an_invalidation_that_l1_missed_is_learned(layers: Layers) -> None:
+    """As a refresh that asks L1 alone for the generation: its first answer is not kept, its second is."""
+    layers.store()
+    layers.durable.invalidate(Selection(tenant="acme", namespace="support"))
+    assert Miss(1) == layers.cache.peek(an_address("new"))
+    assert not layers.store(generation=1)
+    assert Miss(2) == layers.cache.peek(an_address("new"))
+    assert layers.store(generation=2)
+
+
 def test_l2_is_asked_only_after_its_copies_came(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sees that copies are written in the background: whoever needs them first writes them."""
     never: list[Callable[[], None]] = []
