@@ -20,6 +20,7 @@ from cognition import CachePolicy, Completion
 from cognition.domain.cache_policy import CacheMode
 from cognition.domain.completion import Prompt, check_prompt
 from cognition.errors import ConfigurationError
+from cognition.runtime import CallOptions
 from cognition_blocks.llm_reference import LLM, resolve
 from cognition_blocks.retries import retry_condition
 
@@ -188,10 +189,11 @@ def llm_task(
             the rest are options of Prefect's `@task`, such as `retries`.
 
     Raises:
-        ConfigurationError: What is decorated is no function, or `returns` is unknown.
+        ConfigurationError: What is decorated is no function, or an option or `returns` is unknown.
     """
     if returns not in get_args(Returns):
         raise ConfigurationError(f"llm_task returns 'output' or 'completion', not {returns!r}; write one of these.")
+    _check_options(task_options)
     told = {name: task_options.pop(name) for name in _OWN_OPTIONS if name in task_options}
     call = {"output": output, **{name: value for name, value in told.items() if value is not None}}
 
@@ -203,6 +205,20 @@ def llm_task(
         return Task(fn=_wrap(function, plan), tags=tags, **{**_task_defaults(task_options), **task_options})
 
     return make if fn is None else make(fn)
+
+
+def _check_options(given: dict[str, Any]) -> None:
+    unknown = [name for name in given if name not in LLMTaskOptions.__annotations__]
+    if not unknown:
+        return
+    of_block = [name for name in unknown if name in CallOptions.__annotations__]
+    own = ", ".join(("llm", "output", "returns", *_OWN_OPTIONS))
+    hint = (
+        f"say it of the block instead, as in llm_task(llm=CachedLLM({of_block[0]}=...))"
+        if of_block
+        else f"it has {own} and the options of Prefect's task"
+    )
+    raise ConfigurationError(f"llm_task has no option {', '.join(unknown)}; {hint}.")
 
 
 def _no_function(found: object) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
+from importlib.metadata import version as metadata_version
+from typing import Annotated
 
 import typer
 
@@ -28,6 +30,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(metadata_version("prefect-cognition"))
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)]
+
+
+@app.callback()
+def every_command(*, version: Version = False) -> None:
+    """LLM calls in Prefect flows that are cached, resilient and accounted for."""
+    del version
+
+
 for command in (up, down, status, doctor, stats, report):
     app.command()(command)
 app.add_typer(db_app, name="db")

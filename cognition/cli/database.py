@@ -3,6 +3,7 @@
 import typer
 
 from cognition.adapters.postgres import migrate
+from cognition.adapters.postgres.connection import check, connect
 from cognition.cli.output import AsJson, print_json
 from cognition.settings import Settings
 from cognition.wiring import database_of
@@ -13,7 +14,7 @@ db_app = typer.Typer(name="db", help="The database schema.", no_args_is_help=Tru
 @db_app.command()
 def upgrade(json_output: AsJson = False) -> None:
     """Bring the database to the schema of this version; nothing happens when it is there already."""
-    database = database_of(Settings())
+    database = _reached()
     before = migrate.current(database)
     after = migrate.upgrade(database)
     if json_output:
@@ -27,10 +28,21 @@ def upgrade(json_output: AsJson = False) -> None:
 @db_app.command()
 def current(json_output: AsJson = False) -> None:
     """Print the revision of the database, and fail when this version needs another one."""
-    database = database_of(Settings())
+    database = _reached()
     found = migrate.current(database)
     if json_output:
         print_json({"revision": found, "needed": migrate.head()})
     else:
         typer.echo(found or "none")
     migrate.require_current(database)
+
+
+def _reached() -> str:
+    """Return the URL of the database, after it was reached: what is wrong with it is said best by a first look."""
+    url = database_of(Settings())
+    database = connect(url)
+    try:
+        check(database)
+    finally:
+        database.dispose()
+    return url

@@ -12,6 +12,8 @@ from cognition.cli.output import AsJson, print_json, print_table
 from cognition.domain.ledger import Dimension, ReportLine
 from cognition.runtime import Cognition
 
+# Few and short, for a terminal of 80 columns; machines get all.
+_COLUMNS = ("calls", "hits", "tokens", "cost", "saved")
 _FIGURES = ("calls", "hits", "attempts", "input_tokens", "output_tokens", "cost_usd", "saved_usd", "unpriced")
 
 
@@ -29,10 +31,12 @@ def report(
     if json_output:
         print_json([dict(line.group) | {name: getattr(line, name) for name in _FIGURES} for line in lines])
         return
-    # Words, which a narrow terminal can put below each other.
-    columns = [name.replace("_", " ") for name in (*dimensions, *_FIGURES)]
-    print_table(f"The last {hours:g} hours", columns, [_row(line) for line in lines])
+    print_table(f"The last {hours:g} hours", [*dimensions, *_COLUMNS], [_row(line) for line in lines])
+    if unpriced := sum(line.unpriced for line in lines):
+        typer.echo(f"Attempts of unknown price, missing in the cost: {unpriced}.")
 
 
 def _row(line: ReportLine) -> list[object]:
-    return [*line.group.values(), *(getattr(line, name) for name in _FIGURES)]
+    tokens = line.input_tokens + line.output_tokens
+    money = (f"${line.cost_usd:.6f}", f"${line.saved_usd:.6f}")
+    return [*line.group.values(), line.calls, line.hits, f"{tokens:,}", *money]

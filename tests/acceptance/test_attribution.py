@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from prefect import flow, tags, task
@@ -156,10 +157,19 @@ def test_the_inner_block_wins_for_what_it_names() -> None:
     assert ("alice", "support") == (outer.user, outer.team)
 
 
-def test_an_empty_name_is_refused() -> None:
+@pytest.mark.parametrize("user", [" ", ["alice"], 1.5], ids=repr)
+def test_what_is_no_name_is_refused(user: Any) -> None:
     """A missing user must not become a user without a name."""
-    with pytest.raises(ConfigurationError, match="'user' of attribute"), attribute(user=" "):
+    with pytest.raises(ConfigurationError, match="'user' of attribute"), attribute(user=user):
         pass
+
+
+def test_a_number_is_a_name() -> None:
+    """Identifiers of people often are numbers in the databases that they come from."""
+    with attribute(user=7, ticket=12):
+        who = current_attribution()
+
+    assert ("7", ("ticket:12",)) == (who.user, who.tags)
 
 
 def test_what_the_ledger_says(llm: CachedLLM) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,23 @@ def test_a_report_may_cover_one_flow_run(used: dict[str, str]) -> None:
 
 
 def test_a_report_is_a_table_for_people(used: dict[str, str]) -> None:
-    """With a row for each group."""
-    rows = {row[0]: row[1:6] for row in cells(run(used, "report", "--by", "user").stdout)}
+    """With a row for each group; money in full, no group as a dash."""
+    rows = {row[0]: row[1:] for row in cells(run(used, "report", "--by", "user,team").stdout)}
 
-    assert {"alice": ["2", "1", "1", "1000", "100"], "bob": ["1", "0", "1", "1000", "100"]} == rows
+    assert {
+        "alice": ["support", "2", "1", "1,100", "$0.000450", "$0.000450"],
+        "bob": ["-", "1", "0", "1,100", "$0.000450", "$0.000000"],
+    } == rows
+
+
+def test_a_report_of_nothing_says_so(used: dict[str, str]) -> None:
+    """An empty table would leave people in doubt."""
+    assert "The last 24 hours: nothing found.\n" == run(used, "report", "--flow-run", "run-c").stdout
+
+
+def test_the_version_is_told() -> None:
+    """As for every command line."""
+    assert f"{version('prefect-cognition')}\n" == run({}, "--version").stdout
 
 
 @pytest.mark.parametrize(

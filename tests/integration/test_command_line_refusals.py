@@ -53,11 +53,12 @@ def changed(url: str, **changes: Any) -> dict[str, str]:
     return {"COGNITION_DATABASE_URL": address.render_as_string(hide_password=False)}
 
 
-def test_a_wrong_password_is_named(environment: dict[str, str], guarded_role: str) -> None:
+@pytest.mark.parametrize("command", [["stats"], ["db", "upgrade"], ["db", "current"]], ids=" ".join)
+def test_a_wrong_password_is_named(environment: dict[str, str], guarded_role: str, command: list[str]) -> None:
     """Without repeating it."""
     wrong = changed(environment["COGNITION_DATABASE_URL"], username=guarded_role)
 
-    said = refusal(environment | wrong, "stats", secret=PASSWORD)
+    said = refusal(environment | wrong, *command, secret=PASSWORD)
 
     assert "PostgreSQL refused the user or the password; correct them in COGNITION_DATABASE_URL." == said
 

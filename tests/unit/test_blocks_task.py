@@ -185,6 +185,16 @@ def test_a_prompt_function_that_returns_no_prompt_is_named(echo: Echo, returned:
     assert [] == echo.told
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [("model", r"llm_task\(llm=CachedLLM\(model=\.\.\.\)\)"), ("retires", "it has llm, output, .* of Prefect's task")],
+)
+def test_an_unknown_option_is_refused(option: str, hint: str) -> None:
+    """What belongs to the block is sent there."""
+    with pytest.raises(ConfigurationError, match=rf"^llm_task has no option {option}; .*{hint}"):
+        llm_task(**{option: "openai:gpt-5-mini"})  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def test_a_name_in_place_of_the_function_is_refused() -> None:
     """The sentence is what to write."""
     with pytest.raises(ConfigurationError, match=r"given a str; write llm_task\(llm='support'\)\.$"):

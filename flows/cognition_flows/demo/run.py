@@ -31,6 +31,7 @@ EXAMPLE_PRICES = {LOCAL_MODEL: {"input_per_million": "0.15", "output_per_million
 LOCAL_EMBEDDER = "local:all-minilm-l6-v2"
 
 _CALLS_PER_TEXT = 2
+_PATIENCE_SECONDS = "900"
 _OTHER_TEXTS = 2
 
 Track = Callable[[Pass], Callable[[Event], None]]
@@ -73,6 +74,9 @@ def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool)
     os.environ["COGNITION_MODEL"] = model
     os.environ.setdefault("COGNITION_PRICES", json.dumps(EXAMPLE_PRICES))
     os.environ.setdefault("COGNITION_EMBEDDER", LOCAL_EMBEDDER)
+    # A small machine that does something else as well may need minutes for a text.
+    os.environ.setdefault("COGNITION_RESILIENCE__ATTEMPT_TIMEOUT", _PATIENCE_SECONDS)
+    os.environ.setdefault("COGNITION_RESILIENCE__DEADLINE", _PATIENCE_SECONDS)
     console = Console(stderr=quiet)
     texts = read_documents(source, count)
     with console.status("Starting PostgreSQL and Valkey …"):
