@@ -226,10 +226,19 @@ class _Running:
 
 
 def _start() -> _Running:
-    loop = asyncio.new_event_loop()
+    loop = _new_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="cognition-owner-loop", daemon=True)
     thread.start()
     return _Running(loop, thread, set())
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop where there is one: a miss takes some thirty steps, which are a third faster there."""
+    try:
+        import uvloop  # noqa: PLC0415  not for Windows, and heavy for those who never miss
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
