@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse
+from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, TextPart
 
 from cognition.domain.duration import Duration
 from cognition.domain.entry import Layer
@@ -19,6 +19,7 @@ _MODES: tuple[CacheMode, ...] = ("use", "refresh", "bypass", "only")
 
 # An answer is finished when the model stopped by itself or asked for a tool; "length", "content_filter" and "error" are
 # broken answers that must not be repeated to others.
+_CHARACTER_BYTES, _FRAME_BYTES = 6, 4096
 _FINISHED = frozenset({"stop", "tool_call"})
 
 
@@ -101,9 +102,20 @@ def refusal_to_store(response: ModelResponse, policy: CachePolicy) -> str | None
         return f"not finished: {response.finish_reason or response.state}"
     if not (response.text or "").strip() and not response.tool_calls and not response.files:
         return "empty answer"
-    if _json_bytes(response) > policy.max_entry_bytes:
+    if not _is_surely_smaller(response, policy.max_entry_bytes) and _json_bytes(response) > policy.max_entry_bytes:
         return "too large"
     return None
+
+
+def _is_surely_smaller(response: ModelResponse, max_bytes: int) -> bool:
+    """Whether an answer is plain text so short that its JSON need not be made to know its size."""
+    texts = [part.content for part in response.parts if isinstance(part, TextPart) and part.provider_details is None]
+    details = response.provider_details or {}
+    if len(texts) < len(response.parts) or not all(isinstance(value, str) for value in details.values()):
+        return False
+    # In JSON a character takes at most six bytes; all else of such an answer takes some hundred.
+    letters = sum(map(len, texts)) + sum(len(name) + len(value) for name, value in details.items())
+    return _FRAME_BYTES + _CHARACTER_BYTES * letters <= max_bytes
 
 
 def _json_bytes(response: ModelResponse) -> int:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_ai.messages import BinaryImage, FilePart, ModelResponse, TextPart, ThinkingPart, ToolCallPart
+from pydantic_ai.messages import (
+    BinaryImage,
+    FilePart,
+    ModelMessagesTypeAdapter,
+    ModelResponse,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
 
 from cognition.domain.cache_policy import CachePolicy, policy_of, refusal_to_store
 from cognition.domain.entry import Layer
@@ -112,6 +121,16 @@ REFUSED: dict[str, tuple[ModelResponse, str]] = {
 def test_broken_answers_are_not_kept(answer: ModelResponse, reason: str) -> None:
     """One caller's bad luck must not be repeated to others."""
     assert refusal_to_store(answer, CachePolicy()) == reason
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\u0001", "😀", "\\"], ids=ascii)
+@pytest.mark.parametrize("count", [1, 900, 4000])
+def test_the_limit_is_exact_whatever_is_written(letter: str, count: int) -> None:
+    """Short plain answers are kept without making their JSON; that must never let a larger one through."""
+    answer = an_answer(TextPart(letter * count))
+    size = len(json.dumps(ModelMessagesTypeAdapter.dump_python([answer], mode="json"), ensure_ascii=False).encode())
+    assert None is refusal_to_store(answer, CachePolicy(max_entry_bytes=size))
+    assert "too large" == refusal_to_store(answer, CachePolicy(max_entry_bytes=size - 1))
 
 
 def test_an_answer_too_large_is_not_kept() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from cognition.adapters.postgres.batch import Row
 from cognition.domain.ledger import CountKey, LedgerRow, LookUpCounts, hour_of
@@ -52,7 +53,12 @@ def totals(counts: Mapping[CountKey, LookUpCounts], rows: Iterable[LedgerRow]) -
     for row in rows:
         _add(growth[row.tenant, hour_of(row.created_at), row.layer.value, row.namespace, row.requested_model], row)
     names = ("tenant", "hour", "layer", "namespace", "model")
-    return [dict(zip(names, key, strict=True)) | asdict(total) for key, total in growth.items()]
+    return [dict(zip(names, key, strict=True)) | _written(total) for key, total in growth.items()]
+
+
+def _written(total: _Total) -> dict[str, Any]:
+    # Without the deep copies of `asdict`: this is in the way of every miss.
+    return {one.name: getattr(total, one.name) for one in fields(total)}
 
 
 def _add(total: _Total, row: LedgerRow) -> None:
