@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from cognition.domain.completion import Call, Calls
 from cognition.domain.entry import Address, CacheEntry, Hit, LookUp, Miss
 from cognition.domain.semantic_policy import SemanticPolicy
+from cognition.errors import CognitionError
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.policies import Policies
 from cognition.services.semantic_layer import SemanticLayer, Sighting
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T", bound=LookUp)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ class AllLayers:
         if not missed:
             return Seen(found, _UNASKED)
         asked = [(calls[position], addresses[position]) for position in missed]
-        sightings = dict(zip(missed, self.semantic.look_up(asked, policies.semantic), strict=True))
+        seen = _spared(partial(self.semantic.look_up, asked, policies.semantic))
+        if seen is None:
+            return Seen(found, _UNASKED)
+        sightings = dict(zip(missed, seen, strict=True))
         hits = {position: sighting.hit for position, sighting in sightings.items() if sighting.hit}
         # Once each: of a prompt that stands there twice, a store keeps one copy and counts one.
         copies = {addresses[position]: hit.entry for position, hit in hits.items()}
@@ -89,9 +98,28 @@ class AllLayers:
         kept = self.exact.store(address, entry, policies.cache)
         if not kept or self.semantic is None or policies.semantic.mode == "off":
             return
-        question = sighting.question if sighting else self.semantic.question_of(call, address)
-        if question is not None:
-            self.semantic.keep(question, entry, policies.cache)
+        semantic = self.semantic
+
+        def keep() -> None:
+            question = sighting.question if sighting else semantic.question_of(call, address)
+            if question is not None:
+                semantic.keep(question, entry, policies.cache)
+
+        _spared(keep)
+
+
+def _spared(use: Callable[[], R]) -> R | None:
+    """Do something in L3 and return its result, or None after an error of a kind that nobody foresaw.
+
+    A rule that trips over an odd text, or a model that returns nonsense, must not cost a caller the answer.
+    """
+    try:
+        return use()
+    except CognitionError:
+        raise
+    except Exception:  # noqa: BLE001
+        _log.exception("The semantic layer failed; the call goes on without it.")
+        return None
 
 
 def _without_copies(found: T) -> T | Miss:

@@ -121,6 +121,20 @@ def test_while_l1_is_away_copies_are_made_in_l2(near: Rig) -> None:
     near.fast.outage.down = False
 
 
+@pytest.mark.parametrize("broken", ["nearest", "put"])
+def test_an_error_that_nobody_foresaw_costs_no_answer(
+    near: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    """Neither a look-up nor an answer that was paid for is lost; the log tells what to repair."""
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(near.semantic, broken, fails)
+    assert ["provider", "l1"] == [near.layer(CACHED) for _ in range(2)]
+    assert {"The semantic layer failed; the call goes on without it."} == {one.message for one in caplog.records}
+
+
 def test_explaining_without_an_embedder_that_answers_says_so(near: Rig) -> None:
     """Explaining is no reason to fail either."""
     near.engine.complete(CACHED)
