@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -183,7 +183,7 @@ class Budget:
         """Return a cap that every root flow run has for itself, shared by all that runs within it."""
         return cls(scope="flow_run", limit_usd=limit_usd, period="lifetime")
 
-    def counts_for(self, subjects: dict[Scope, str]) -> str | None:
+    def counts_for(self, subjects: Mapping[Scope, str]) -> str | None:
         """Return whose counter of this budget a call uses, or None when the budget has nothing to do with it."""
         subject = subjects.get(self.scope)
         return subject if self.active and subject and self.subject in (EVERYONE, subject) else None
@@ -196,11 +196,12 @@ def zone_of(name: str) -> ZoneInfo:
         ConfigurationError: There is none of this name.
     """
     try:
-        return ZoneInfo(name)
+        # PostgreSQL reads CET, EET, MET and WET as abbreviations that know no summer.
+        if "/" in name or name == "UTC":
+            return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, or a path out of the zones' folder, or a folder
-        raise ConfigurationError(
-            f"There is no time zone {name!r}; write an IANA name such as 'Europe/Berlin' or 'UTC'."
-        ) from None
+        pass
+    raise ConfigurationError(f"There is no time zone {name!r}; write an IANA name such as 'Europe/Berlin' or 'UTC'.")
 
 
 def _check_length(budget: Budget) -> None:

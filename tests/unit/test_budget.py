@@ -63,6 +63,8 @@ def test_a_budget_survives_pickle_and_compares_by_value() -> None:
         ({"timezone": ""}, "There is no time zone"),
         ({"timezone": "../etc/passwd"}, "There is no time zone"),
         ({"timezone": "Europe"}, "There is no time zone 'Europe'"),
+        ({"timezone": "Europe/"}, "There is no time zone 'Europe/'"),
+        ({"timezone": "CET"}, "There is no time zone 'CET'"),
         ({"week_start": 0}, "1 for Monday to 7 for Sunday"),
         ({"week_start": 8}, "1 for Monday to 7 for Sunday"),
         ({"on_soft": "downgrade"}, "needs downgrade_to"),

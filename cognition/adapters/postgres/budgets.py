@@ -1,0 +1,168 @@
+"""Budgets in PostgreSQL, shared by all processes.
+
+Every decision is one call of one SQL function, under the locks of the counters and on the database's clock; nothing is
+decided here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from psycopg2 import errors
+from sqlalchemy.dialects.postgresql import insert
+
+from cognition.adapters.postgres.batch import storable
+from cognition.adapters.postgres.budget_rows import (
+    BUDGET_COLUMNS,
+    SHARE_COLUMNS,
+    budget_of,
+    row_of,
+    share_of,
+    standing_of,
+)
+from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping
+from cognition.adapters.postgres.tables import user_budgets
+from cognition.domain.budget import Budget, Scope, usd
+from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
+from cognition.errors import ConfigurationError
+
+
+class PostgresBudgets:
+    """The budgets of one tenant; each call is one round trip and, but for `look` and `budgets`, one durable commit."""
+
+    name = STORE
+
+    def __init__(self, engine: sa.Engine, tenant: str) -> None:
+        """Use an engine.
+
+        Args:
+            engine: From `connect`.
+            tenant: Whose budgets.
+        """
+        self._engine = engine
+        self._tenant = tenant
+
+    def reserve(self, claim: Claim) -> Reservation:
+        """Set money aside in every budget that applies, or in none."""
+        return self._shares(
+            _RESERVE,
+            **_named(claim.attempt),
+            subjects=_subjects(claim.subjects),
+            estimate=claim.estimate_usd,
+            holder=storable(claim.holder),
+            lease=claim.lease,
+        )
+
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None) -> Reservation:
+        """Book what an attempt cost into the periods in which it was reserved, also when the lease had ended."""
+        cost = None if cost_usd is None else usd("cost_usd", cost_usd)
+        return self._shares(_SETTLE, **_named(attempt), cost=cost)
+
+    def release(self, attempt: CallAttempt) -> bool:
+        """Give back what is set aside for an attempt that cost nothing; return whether anything was."""
+        ((released,),) = self._fetch(_RELEASE, **_named(attempt))
+        return released
+
+    def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
+        """Prolong leases from now on; return the attempts that still hold money and could be prolonged."""
+        if not attempts:
+            return set()
+        keys, numbers = [str(one.call_key) for one in attempts], [one.attempt for one in attempts]
+        rows = self._fetch(_RENEW, keys=keys, numbers=numbers, lease=lease)
+        return {CallAttempt(key, number) for key, number in rows}
+
+    def expire(self) -> int:
+        """Give back what ended leases hold, in all budgets; return how many."""
+        ((expired,),) = self._fetch(_EXPIRE)
+        return expired
+
+    def look(self, subjects: Mapping[Scope, str]) -> list[Standing]:
+        """Return how the budgets stand that apply to a call; nothing is set aside."""
+        return [standing_of(row) for row in self._fetch(_LOOK, subjects=_subjects(subjects))]
+
+    def put(self, budget: Budget, actor: str) -> UUID:
+        """Keep a budget; one of the same scope, subject, period and length is changed, and what was spent stays spent.
+
+        Raises:
+            ConfigurationError: The database does not know the time zone.
+        """
+        try:
+            ((budget_id,),) = self._fetch(_PUT, **row_of(budget), updated_by=storable(actor))
+        except errors.InvalidParameterValue:
+            raise ConfigurationError(
+                f"PostgreSQL knows no time zone {budget.timezone!r}, though Python does; write another name of it."
+            ) from None
+        return budget_id
+
+    def budgets(self) -> list[Budget]:
+        """Return all budgets, ordered by scope, subject, period and length."""
+        return [budget_of(row) for row in self._fetch(_BUDGETS)]
+
+    def ping(self) -> None:
+        """Return when the server answers."""
+        ping(self._engine)
+
+    def _shares(self, statement: str, **parameters: Any) -> Reservation:
+        return Reservation(tuple(share_of(row) for row in self._fetch(statement, **parameters)))
+
+    def _fetch(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement; whoever waited for a lock must see the rows as they are then."""
+        return fetch(self._engine, statement, {"tenant": self._tenant, **parameters}, isolated=True)
+
+
+def _named(attempt: CallAttempt) -> dict[str, Any]:
+    return {"key": str(attempt.call_key), "attempt": attempt.attempt}
+
+
+def _subjects(subjects: Mapping[Scope, str]) -> str:
+    return json.dumps({scope: storable(subject) for scope, subject in subjects.items()})
+
+
+# -- statements -------------------------------------------------------------------------------------------------------
+
+_columns = ", ".join(SHARE_COLUMNS)
+_shares_from = f"SELECT {_columns} FROM"
+_RESERVE = (
+    f"{_shares_from} budget_reserve_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(subjects)s::jsonb,"
+    " %(estimate)s::numeric, %(holder)s, %(lease)s)"
+)
+_SETTLE = f"{_shares_from} budget_settle_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(cost)s::numeric)"
+_RELEASE = "SELECT budget_release_v1(%(tenant)s, %(key)s::uuid, %(attempt)s)"
+_RENEW = (
+    "SELECT call_key, attempt FROM budget_renew_v1(%(tenant)s, %(keys)s::uuid[], %(numbers)s::integer[], %(lease)s)"
+)
+_EXPIRE = "SELECT budget_expire_v1(%(tenant)s)"
+_LOOK = f"{_shares_from} budget_look_v1(%(tenant)s, %(subjects)s::jsonb)"
+
+_kept = [name for name in BUDGET_COLUMNS.values() if name != "budget_id"]
+_identity = ["tenant", "scope", "subject", "period", "period_length"]
+_putting = insert(user_budgets).from_select(
+    ["tenant", *_kept, "updated_by"],
+    # Evaluates the zone, so that one that PostgreSQL does not know is refused here and not by every later call.
+    sa.select(
+        *(
+            sa.cast(sa.bindparam(name), user_budgets.c[name].type).label(name)
+            for name in ("tenant", *_kept, "updated_by")
+        )
+    ).where(sa.func.timezone(sa.bindparam("timezone"), sa.func.now()).is_not(None)),
+)
+_PUT = compiled(
+    _putting.on_conflict_do_update(
+        index_elements=_identity,
+        set_={
+            **{name: _putting.excluded[name] for name in (*_kept, "updated_by") if name not in _identity},
+            "updated_at": sa.func.now(),
+        },
+    ).returning(user_budgets.c.budget_id)
+)
+_BUDGETS = compiled(
+    sa.select(*(user_budgets.c[name] for name in BUDGET_COLUMNS.values()))
+    .where(user_budgets.c.tenant == sa.bindparam("tenant"))
+    .order_by(*(user_budgets.c[name] for name in _identity[1:]))
+)
