@@ -3,16 +3,17 @@
 -- PostgreSQL takes the second of two moments at which clocks that go back show the same; a day that starts with a
 -- midnight that comes twice (the Azores, Havana) starts with the first, or its first hour would belong to no day.
 CREATE FUNCTION budget_first_moment_v1(wall timestamp, timezone text) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT min(m.moment)
-    FROM unnest(ARRAY[interval '0', interval '30 minutes', interval '1 hour', interval '2 hours']) AS b (back)
-    CROSS JOIN LATERAL (
-        SELECT (budget_first_moment_v1.wall AT TIME ZONE budget_first_moment_v1.timezone) - b.back AS moment
-    ) AS m
-    WHERE b.back = interval '0'
-        OR m.moment AT TIME ZONE budget_first_moment_v1.timezone = budget_first_moment_v1.wall;
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    moment timestamptz := wall AT TIME ZONE timezone;
+BEGIN
+    RETURN CASE wall
+        WHEN (moment - interval '1 hour') AT TIME ZONE timezone THEN moment - interval '1 hour'
+        WHEN (moment - interval '30 minutes') AT TIME ZONE timezone THEN moment - interval '30 minutes'
+        WHEN (moment - interval '2 hours') AT TIME ZONE timezone THEN moment - interval '2 hours'
+        ELSE moment
+    END;
+END $$;
 
 -- The period of a budget that contains a point in time. No job resets anything: the period is computed, never stored.
 --
@@ -21,43 +22,47 @@ END;
 -- week_start     ISO, 1 is Monday; only of a weekly period
 -- moment         the point in time
 --
--- A rolling period is kept in buckets of one hour, and this is the bucket. Unlike budget_period_v1, the period always
--- contains the point in time, also where midnight comes twice.
-CREATE FUNCTION budget_period_v2(period text, timezone text, week_start integer, moment timestamptz)
-RETURNS TABLE (period_start timestamptz, period_end timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    WITH wall AS (
-        SELECT budget_period_v2.moment AT TIME ZONE budget_period_v2.timezone AS clock
-    ),
-    unit AS (
-        SELECT
-            CASE budget_period_v2.period
-                WHEN 'daily' THEN date_trunc('day', w.clock)
-                WHEN 'weekly' THEN date_trunc('day', w.clock) - make_interval(
-                    days => (extract(isodow FROM w.clock)::integer - budget_period_v2.week_start + 7) % 7
-                )
-                WHEN 'monthly' THEN date_trunc('month', w.clock)
-                WHEN 'quarterly' THEN date_trunc('quarter', w.clock)
-            END AS first_day,
-            CASE budget_period_v2.period
-                WHEN 'daily' THEN interval '1 day'
-                WHEN 'weekly' THEN interval '7 days'
-                WHEN 'monthly' THEN interval '1 month'
-                WHEN 'quarterly' THEN interval '3 months'
-            END AS duration
-        FROM wall AS w
-    )
-    SELECT
-        CASE budget_period_v2.period
-            WHEN 'lifetime' THEN timestamptz '1970-01-01 00:00:00+00'
-            WHEN 'rolling' THEN date_trunc('hour', budget_period_v2.moment, 'UTC')
-            ELSE budget_first_moment_v1(u.first_day, budget_period_v2.timezone)
-        END,
-        CASE budget_period_v2.period
-            WHEN 'lifetime' THEN timestamptz 'infinity'
-            WHEN 'rolling' THEN date_trunc('hour', budget_period_v2.moment, 'UTC') + interval '1 hour'
-            ELSE budget_first_moment_v1(u.first_day + u.duration, budget_period_v2.timezone)
-        END
-    FROM unit AS u;
-END;
+-- A rolling period is kept in buckets of one hour, and this is the bucket. Unlike that of budget_period_v1, the period
+-- always contains the point in time, also where midnight comes twice.
+CREATE FUNCTION budget_period_v2(
+    period text,
+    timezone text,
+    week_start integer,
+    moment timestamptz,
+    OUT period_start timestamptz,
+    OUT period_end timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    clock timestamp;
+    first_day timestamp;
+    duration interval;
+BEGIN
+    IF period = 'lifetime' THEN
+        period_start := timestamptz '1970-01-01 00:00:00+00';
+        period_end := timestamptz 'infinity';
+        RETURN;
+    ELSIF period = 'rolling' THEN
+        period_start := date_trunc('hour', moment, 'UTC');
+        period_end := period_start + interval '1 hour';
+        RETURN;
+    END IF;
+    clock := moment AT TIME ZONE timezone;
+    CASE period
+        WHEN 'daily' THEN
+            first_day := date_trunc('day', clock);
+            duration := interval '1 day';
+        WHEN 'weekly' THEN
+            first_day := date_trunc('day', clock)
+                - make_interval(days => (extract(isodow FROM clock)::integer - week_start + 7) % 7);
+            duration := interval '7 days';
+        WHEN 'monthly' THEN
+            first_day := date_trunc('month', clock);
+            duration := interval '1 month';
+        WHEN 'quarterly' THEN
+            first_day := date_trunc('quarter', clock);
+            duration := interval '3 months';
+    END CASE;
+    period_start := budget_first_moment_v1(first_day, timezone);
+    period_end := budget_first_moment_v1(first_day + duration, timezone);
+END $$;

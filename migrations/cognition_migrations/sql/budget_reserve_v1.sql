@@ -73,8 +73,11 @@ DECLARE
     fits boolean := true;
     moment timestamptz;
 BEGIN
-    RETURN QUERY SELECT * FROM budget_shares_v1(for_tenant, for_key, for_attempt);
-    IF FOUND THEN
+    IF EXISTS (
+        SELECT FROM budget_reservations AS r
+        WHERE r.tenant = for_tenant AND r.call_key = for_key AND r.attempt = for_attempt
+    ) THEN
+        RETURN QUERY SELECT * FROM budget_shares_v1(for_tenant, for_key, for_attempt);
         RETURN;
     END IF;
     FOR applicable IN SELECT a.budget, a.counted FROM budget_applicable_v1(for_tenant, subjects) AS a LOOP
@@ -83,8 +86,11 @@ BEGIN
         fits := fits AND s.outcome = 'held';
     END LOOP;
     -- The same request, sent twice, may have been served while this one waited for the locks.
-    RETURN QUERY SELECT * FROM budget_shares_v1(for_tenant, for_key, for_attempt);
-    IF FOUND THEN
+    IF EXISTS (
+        SELECT FROM budget_reservations AS r
+        WHERE r.tenant = for_tenant AND r.call_key = for_key AND r.attempt = for_attempt
+    ) THEN
+        RETURN QUERY SELECT * FROM budget_shares_v1(for_tenant, for_key, for_attempt);
         RETURN;
     END IF;
 
