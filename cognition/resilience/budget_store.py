@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from cognition.domain.budget import Budget, Scope
+from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
 
 
@@ -34,12 +35,16 @@ class BudgetStore(Protocol):
         """
         ...
 
-    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None) -> Reservation:
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:
         """Book what an attempt cost into the periods in which it was reserved, also when the lease had ended.
 
         Args:
             attempt: Which one; one that never reserved anything books nothing.
             cost_usd: What it cost; None when nobody knows, which books the estimate.
+            batch: Its ledger rows, written in the same transaction; those that stand there already are skipped.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
         ...
 

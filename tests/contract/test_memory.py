@@ -20,6 +20,7 @@ from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
     BreakerOrdersContract,
     BreakerStoreContract,
+    BudgetLedgerContract,
     BudgetRulesContract,
     BudgetStoreContract,
     DurableStoreContract,
@@ -100,13 +101,18 @@ class TestBreakers(BreakerStoreContract, BreakerOrdersContract):
         return advance
 
 
-class TestBudgets(BudgetStoreContract, BudgetRulesContract):
+class TestBudgets(BudgetStoreContract, BudgetRulesContract, BudgetLedgerContract):
     """Budgets in memory."""
 
     @pytest.fixture
-    def budgets(self, clock: FakeClock) -> MemoryBudgets:
+    def ledger(self) -> MemoryLedger:
+        """Return an empty ledger."""
+        return MemoryLedger()
+
+    @pytest.fixture
+    def budgets(self, clock: FakeClock, ledger: MemoryLedger) -> MemoryBudgets:
         """Return a store without budgets."""
-        return MemoryBudgets(clock)
+        return MemoryBudgets(clock, ledger)
 
     @pytest.fixture
     def wait(self, clock: FakeClock) -> Wait:

@@ -9,17 +9,23 @@ import pytest
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.budgets import PostgresBudgets
-from cognition.testing.contracts import BudgetRulesContract, BudgetStoreContract
+from cognition.adapters.postgres.ledger import PostgresLedger
+from cognition.testing.contracts import BudgetLedgerContract, BudgetRulesContract, BudgetStoreContract
 from cognition.testing.contracts.budget_spender import ALICE, Spender, Wait, amounts
 
 
-class TestPostgresBudgets(BudgetStoreContract, BudgetRulesContract):
+class TestPostgresBudgets(BudgetStoreContract, BudgetRulesContract, BudgetLedgerContract):
     """The contract of budgets."""
 
     @pytest.fixture
     def budgets(self, engine: sa.Engine) -> PostgresBudgets:
         """Return a store without budgets."""
         return PostgresBudgets(engine, "acme")
+
+    @pytest.fixture
+    def ledger(self, engine: sa.Engine) -> PostgresLedger:
+        """Return an empty ledger in the same database."""
+        return PostgresLedger(engine)
 
     @pytest.fixture
     def wait(self) -> Wait:

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from cognition.adapters.memory.ledger import MemoryLedger
 from cognition.domain.budget import Budget, Scope, usd
 from cognition.domain.budget_period import Span, period_at, window_at
+from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import (
     CallAttempt,
     Claim,
@@ -20,7 +22,7 @@ from cognition.domain.reservation import (
     Share,
     Standing,
 )
-from cognition.ports import Clock
+from cognition.ports import Clock, Ledger
 
 _ZERO = Decimal(0)
 _HARD = Decimal(1)
@@ -65,13 +67,15 @@ class MemoryBudgets:
 
     name = "memory"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, ledger: Ledger | None = None) -> None:
         """Start without budgets.
 
         Args:
             clock: Decides which period it is, and when a lease ends.
+            ledger: Takes the rows of settlements; one of its own unless given.
         """
         self._clock = clock
+        self._ledger = ledger or MemoryLedger()
         self._lock = threading.RLock()
         self._books = _Books()
 
@@ -91,10 +95,16 @@ class MemoryBudgets:
                 self._books.reservations.setdefault(claim.attempt, []).append(held)
             return Reservation(tuple(replace(share, changed=True) for _, _, share in weighed))
 
-    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None) -> Reservation:
-        """Book what an attempt cost into the periods in which it was reserved, also when the lease had ended."""
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:
+        """Book what an attempt cost and write its ledger rows.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
         cost = None if cost_usd is None else usd("cost_usd", cost_usd)
         with self._lock:
+            if batch is not NOTHING:
+                self._ledger.record(batch)
             changed: list[_Held] = []
             for held in self._books.reservations.get(attempt, ()):
                 if held.settled is not None:

@@ -26,9 +26,11 @@ from cognition.adapters.postgres.budget_rows import (
     share_of,
     standing_of,
 )
-from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping
+from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping, transaction
+from cognition.adapters.postgres.ledger_writing import Writing
 from cognition.adapters.postgres.tables import user_budgets
 from cognition.domain.budget import Budget, Scope, usd
+from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
 from cognition.errors import ConfigurationError
 
@@ -50,7 +52,7 @@ class PostgresBudgets:
 
     def reserve(self, claim: Claim) -> Reservation:
         """Set money aside in every budget that applies, or in none."""
-        reservation = self._shares(
+        rows = self._fetch(
             _RESERVE,
             **_named(claim.attempt),
             subjects=_subjects(claim.subjects),
@@ -58,15 +60,31 @@ class PostgresBudgets:
             holder=storable(claim.holder),
             lease=claim.lease,
         )
+        reservation = Reservation(tuple(share_of(row) for row in rows))
         if reservation.shares and reservation.admitted:
             self._flush()
         return reservation
 
-    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None) -> Reservation:
-        """Book what an attempt cost into the periods in which it was reserved, also when the lease had ended."""
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:
+        """Book what an attempt cost and write its ledger rows, in one transaction.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
         cost = None if cost_usd is None else usd("cost_usd", cost_usd)
-        settled = self._shares(_SETTLE, **_named(attempt), cost=cost)
-        if settled.shares:
+        parameters = {"tenant": self._tenant, **_named(attempt), "cost": cost}
+        writing = Writing.of(batch)
+        statements = "; ".join(filter(None, (_WITHOUT_WAITING, writing.statement, _SETTLE)))
+        try:
+            rows = fetch(self._engine, statements, {**writing.parameters, **parameters}, isolated=True)
+        except errors.UniqueViolation:
+            # The rows were written before: the answer to this very settlement may have been lost. Nothing is done yet.
+            with transaction(self._engine, limited=True) as connection:
+                connection.exec_driver_sql(_WITHOUT_WAITING)
+                writing.add_the_rest(connection)
+                rows = [tuple(row) for row in connection.exec_driver_sql(_SETTLE, parameters)]
+        settled = Reservation(tuple(share_of(row) for row in rows))
+        if settled.shares or writing.statement:
             self._flush()
         return settled
 
@@ -114,9 +132,6 @@ class PostgresBudgets:
     def ping(self) -> None:
         """Return when the server answers."""
         ping(self._engine)
-
-    def _shares(self, statement: str, **parameters: Any) -> Reservation:
-        return Reservation(tuple(share_of(row) for row in self._fetch(statement, **parameters)))
 
     def _fetch(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a statement; whoever waited for a lock must see the rows as they are then.

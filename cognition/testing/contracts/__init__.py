@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
             "breaker_orders",
             "breaker_teller",
             "budget",
+            "budget_ledger",
             "budget_rules",
             "budget_spender",
             "durable",
@@ -39,6 +40,7 @@ pytest.register_assert_rewrite(
 from cognition.testing.contracts.breaker import BreakerStoreContract  # noqa: E402  see above
 from cognition.testing.contracts.breaker_orders import BreakerOrdersContract  # noqa: E402
 from cognition.testing.contracts.budget import BudgetStoreContract  # noqa: E402
+from cognition.testing.contracts.budget_ledger import BudgetLedgerContract  # noqa: E402
 from cognition.testing.contracts.budget_rules import BudgetRulesContract  # noqa: E402
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402
 from cognition.testing.contracts.embedder import EmbedderContract  # noqa: E402
@@ -54,6 +56,7 @@ from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 __all__ = [
     "BreakerOrdersContract",
     "BreakerStoreContract",
+    "BudgetLedgerContract",
     "BudgetRulesContract",
     "BudgetStoreContract",
     "DurableStoreContract",
