@@ -17,6 +17,9 @@
     │   ├── BulkheadFull              service, max_concurrent, max_waiting
     │   ├── RetryBudgetExhausted      provider
     │   └── OnlyCachedMiss
+    ├── BudgetExceeded                budget, limit, used, reserved, requested, resets_at
+    ├── BudgetUnavailable             store
+    ├── PriceUnknown                  provider, model
     ├── RetryLater                    at
     └── LedgerConflict                another row stands under the same call key
 
@@ -31,6 +34,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self
 
 Verdict = Literal["transient", "timeout", "throttled", "quota", "caller", "ours"]
@@ -270,6 +274,62 @@ class RetryBudgetExhausted(CallNotPermitted):
 
 class OnlyCachedMiss(CallNotPermitted):
     """The call allowed only cached answers (`cache="only"`) and there was none."""
+
+
+class _Usd:
+    """An amount of an error; it travels as text, because JSON knows no decimals."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: CognitionError, owner: type) -> Decimal:
+        return Decimal(error.data[self._name])
+
+    def __set__(self, error: CognitionError, value: object) -> None:
+        raise AttributeError("The amounts of an error do not change.")
+
+
+class BudgetExceeded(CognitionError):
+    """A budget has no room for what the call may cost; no attempt was made.
+
+    Attributes:
+        budget: Which one, such as `daily budget of workflow nightly`.
+        limit: US dollars that may be spent in the period, adjustments included.
+        used: US dollars that were spent.
+        reserved: US dollars that are set aside for calls under way.
+        requested: US dollars that this call may cost.
+        resets_at: When money is next freed, with a time zone; None for never.
+    """
+
+    budget: str
+    limit = _Usd()
+    used = _Usd()
+    reserved = _Usd()
+    requested = _Usd()
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """When money is next freed."""
+        return None if self.data["resets_at"] is None else datetime.fromisoformat(self.data["resets_at"])
+
+
+class BudgetUnavailable(CognitionError):
+    """The `store` of the budgets does not answer, and a budget asks to spend nothing then."""
+
+    retryable = True
+    store: str
+
+
+class PriceUnknown(CognitionError):
+    """A budget limits the call, and nobody knows what the `model` of the `provider` costs."""
+
+    provider: str
+    model: str
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another model may answer: its price may be known."""
+        return True
 
 
 class RetryLater(CognitionError):

@@ -11,6 +11,7 @@ from cognition.domain.breaker import BreakerKey
 from cognition.domain.breaker_standing import Transition
 from cognition.domain.completion import Call, Calls, Completion
 from cognition.domain.entry import Address, CacheEntry, Layer
+from cognition.domain.reservation import Crossing
 from cognition.domain.semantic import Label, Pair
 
 _log = logging.getLogger("cognition")
@@ -251,6 +252,19 @@ class CoolingDown:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetCrossed:
+    """A budget reached a threshold for the first time in its period; told once, by the process that caused it.
+
+    Attributes:
+        tenant: Whose budget.
+        crossing: Which budget, and which share of its limit.
+    """
+
+    tenant: str
+    crossing: Crossing
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerStoreLost:
     """The store of the shared breakers does not answer; breakers of this process go on alone."""
 
@@ -286,6 +300,7 @@ Event = (
     | WorkerHeldBack
     | BreakerThresholdReached
     | CoolingDown
+    | BudgetCrossed
     | BreakerStoreLost
     | BreakerStoreAdopted
 )

@@ -159,6 +159,10 @@ class LedgerBatch:
     pairs: Sequence[Pair] = ()
 
 
+NOTHING = LedgerBatch()
+"""A batch for those who have nothing to write down."""
+
+
 Dimension = Literal[
     "workflow",
     "flow_run",

@@ -16,6 +16,13 @@ def to_usd(amount: Decimal) -> Decimal:
     return amount.quantize(_NANO_DOLLAR, rounding=ROUND_HALF_UP)
 
 
+def dollars(amount: Decimal) -> str:
+    """Return an exact amount for people: at least cents, and no idle zeros beyond them."""
+    sign = "-" if amount < 0 else ""
+    whole, _, places = f"{abs(amount):f}".partition(".")
+    return f"{sign}${whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a call cost, and how that was computed.

@@ -8,6 +8,7 @@ import pytest
 
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgets,
     MemoryDurableEntries,
     MemoryEntries,
     MemoryLeases,
@@ -19,6 +20,9 @@ from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
     BreakerOrdersContract,
     BreakerStoreContract,
+    BudgetLedgerContract,
+    BudgetRulesContract,
+    BudgetStoreContract,
     DurableStoreContract,
     FastStoreContract,
     LeaseStoreContract,
@@ -86,6 +90,29 @@ class TestBreakers(BreakerStoreContract, BreakerOrdersContract):
     def breakers(self, clock: FakeClock) -> MemoryBreakers:
         """Return a store without breakers."""
         return MemoryBreakers(clock)
+
+    @pytest.fixture
+    def wait(self, clock: FakeClock) -> Wait:
+        """Return how to let time pass."""
+
+        def advance(seconds: float) -> None:
+            clock.advance(timedelta(seconds=seconds))
+
+        return advance
+
+
+class TestBudgets(BudgetStoreContract, BudgetRulesContract, BudgetLedgerContract):
+    """Budgets in memory."""
+
+    @pytest.fixture
+    def ledger(self) -> MemoryLedger:
+        """Return an empty ledger."""
+        return MemoryLedger()
+
+    @pytest.fixture
+    def budgets(self, clock: FakeClock, ledger: MemoryLedger) -> MemoryBudgets:
+        """Return a store without budgets."""
+        return MemoryBudgets(clock, ledger)
 
     @pytest.fixture
     def wait(self, clock: FakeClock) -> Wait:

@@ -86,6 +86,9 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         ("RequestRejected", False),
         ("OnlyCachedMiss", False),
         ("ConfigurationError", False),
+        ("BudgetExceeded", False),
+        ("BudgetUnavailable", True),
+        ("PriceUnknown", False),
         ("LedgerConflict", False),
     ],
 )

@@ -19,6 +19,10 @@ pytest.register_assert_rewrite(
             "breaker",
             "breaker_orders",
             "breaker_teller",
+            "budget",
+            "budget_ledger",
+            "budget_rules",
+            "budget_spender",
             "durable",
             "embedder",
             "entries",
@@ -35,6 +39,9 @@ pytest.register_assert_rewrite(
 
 from cognition.testing.contracts.breaker import BreakerStoreContract  # noqa: E402  see above
 from cognition.testing.contracts.breaker_orders import BreakerOrdersContract  # noqa: E402
+from cognition.testing.contracts.budget import BudgetStoreContract  # noqa: E402
+from cognition.testing.contracts.budget_ledger import BudgetLedgerContract  # noqa: E402
+from cognition.testing.contracts.budget_rules import BudgetRulesContract  # noqa: E402
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402
 from cognition.testing.contracts.embedder import EmbedderContract  # noqa: E402
 from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
@@ -49,6 +56,9 @@ from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 __all__ = [
     "BreakerOrdersContract",
     "BreakerStoreContract",
+    "BudgetLedgerContract",
+    "BudgetRulesContract",
+    "BudgetStoreContract",
     "DurableStoreContract",
     "EmbedderContract",
     "EntryStoreContract",

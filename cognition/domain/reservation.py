@@ -1,0 +1,262 @@
+"""Money set aside for one attempt: what is asked for, what the budgets say, and what it finally cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from cognition.domain.attribution import Attribution
+from cognition.domain.budget import Period, Scope, usd
+from cognition.domain.pricing import dollars
+from cognition.errors import BudgetExceeded, CognitionError, ConfigurationError, PriceUnknown
+
+ReservationState = Literal["held", "settled", "released", "expired", "late"]
+"""Set aside; booked; given back; given back because its lease ended; booked although it had been given back."""
+
+Outcome = ReservationState | Literal["room", "refused", "unpriced"]
+"""What a budget says: the state of the reservation; or that it would fit, does not fit, or has no known price."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CallAttempt:
+    """Names an attempt for good, so that saying the same twice is saying it once.
+
+    Attributes:
+        call_key: The call's key in the ledger.
+        attempt: 1 for the first attempt.
+    """
+
+    call_key: UUID
+    attempt: int = 1
+
+
+def subjects_of(tenant: str, attribution: Attribution, model: str) -> dict[Scope, str]:
+    """Return whose budgets a call has to fit into.
+
+    Args:
+        tenant: Whose call it is.
+        attribution: Who it is booked to; the flow run is the root one where that is known.
+        model: `provider:model` that is to be asked.
+    """
+    named: dict[Scope, str | None] = {
+        "tenant": tenant,
+        "user": attribution.user,
+        "team": attribution.team,
+        "workflow": attribution.workflow,
+        "task": attribution.task_name,
+        "model": model,
+        "flow_run": attribution.root_flow_run_id or attribution.flow_run_id,
+    }
+    return {scope: subject for scope, subject in named.items() if subject}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Asks for money for one attempt.
+
+    Attributes:
+        attempt: Which one.
+        subjects: Whose budgets it has to fit into.
+        estimate_usd: The most it can cost; None when the price is unknown.
+        holder: Which process asks, for whoever looks at a stuck reservation.
+        lease: After this time without renewal the money is given back, its holder has died.
+    """
+
+    attempt: CallAttempt
+    subjects: Mapping[Scope, str]
+    estimate_usd: Decimal | None
+    holder: str
+    lease: timedelta = timedelta(seconds=60)
+
+    def __post_init__(self) -> None:
+        """Refuse an estimate that is no amount.
+
+        Raises:
+            ConfigurationError: The estimate is no amount of US dollars, or the lease not positive.
+        """
+        if self.estimate_usd is not None:
+            usd("estimate_usd", self.estimate_usd)
+        if self.lease <= timedelta(0):
+            raise ConfigurationError(f"A lease of {self.lease} ends before it begins; write a longer one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one subject's counter of a budget stands.
+
+    Attributes:
+        budget_id: Which budget.
+        scope: Whose spend it limits.
+        subject: Whose counter it is.
+        period: After what time spending begins anew.
+        limit_usd: How much.
+        credit_usd: What adjustments added to the limit of this period.
+        used_usd: What was spent in the window.
+        reserved_usd: What is set aside in it.
+        soft_limit: Share of the limit at which an alert is raised.
+        on_soft: What happens to calls beyond the soft limit.
+        on_hard: What happens to calls that no longer fit.
+        downgrade_to: The cheaper model.
+        period_start: Which period.
+        resets_at: When money is next freed, in UTC; None for never.
+    """
+
+    budget_id: UUID
+    scope: Scope
+    subject: str
+    period: Period
+    limit_usd: Decimal
+    credit_usd: Decimal
+    used_usd: Decimal
+    reserved_usd: Decimal
+    soft_limit: Decimal
+    on_soft: Literal["warn", "downgrade"]
+    on_hard: Literal["block", "downgrade"]
+    downgrade_to: str | None
+    period_start: datetime
+    resets_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """Name of the budget in messages, such as `daily budget of workflow nightly`."""
+        return f"{self.period} budget of {self.scope.replace('_', ' ')} {self.subject}"
+
+    @property
+    def total_usd(self) -> Decimal:
+        """The limit with what adjustments added to it."""
+        return self.limit_usd + self.credit_usd
+
+    @property
+    def remaining_usd(self) -> Decimal:
+        """What may still be set aside; below zero when a call cost more than its estimate."""
+        return self.total_usd - self.used_usd - self.reserved_usd
+
+    def is_soft_with(self, estimate_usd: Decimal) -> bool:
+        """Whether an amount more reaches the soft limit."""
+        return self.used_usd + self.reserved_usd + estimate_usd >= self.soft_limit * self.total_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """A threshold that was reached just now, for the first time in its period.
+
+    Attributes:
+        standing: The budget.
+        threshold: A share of the limit: the soft limit, or 1.
+    """
+
+    standing: Standing
+    threshold: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One budget's part in a reservation or a settlement.
+
+    Attributes:
+        standing: How the budget stood: before money was set aside, and after it was booked.
+        outcome: What the budget says.
+        estimate_usd: What is or would be set aside in it; None when the price is unknown.
+        settled_usd: What was booked; None before that.
+        changed: Whether this request changed anything, false for one that was made before.
+        crossed: Thresholds that were reached just now.
+    """
+
+    standing: Standing
+    outcome: Outcome
+    estimate_usd: Decimal | None
+    settled_usd: Decimal | None = None
+    changed: bool = False
+    crossed: tuple[Decimal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What the budgets say to a claim, or what they booked.
+
+    Attributes:
+        shares: One for each budget that applies, in the store's order; none when nothing limits the call.
+    """
+
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the attempt may be made: no budget objects, and it has not been made before."""
+        return all(share.outcome == "held" for share in self.shares)
+
+    @property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """What observers are to be told."""
+        return tuple(
+            Crossing(standing=share.standing, threshold=threshold)
+            for share in self.shares
+            for threshold in share.crossed
+        )
+
+    @property
+    def downgrade_to(self) -> str | None:
+        """The cheaper model that a budget asks for: it lets the call pass its soft limit, or refused it, only so."""
+        for share in self.shares:
+            standing = share.standing
+            soft = standing.on_soft == "downgrade" and standing.is_soft_with(share.estimate_usd or Decimal(0))
+            if soft or (standing.on_hard == "downgrade" and share.outcome == "refused"):
+                return standing.downgrade_to
+        return None
+
+    def objection(self, model: str) -> CognitionError | None:
+        """Return why the attempt may not be made, or None when it may.
+
+        Of several budgets that refuse, the one is named that keeps the caller waiting longest.
+
+        Args:
+            model: `provider:model` that was to be asked.
+        """
+        refused = [share for share in self.shares if share.outcome == "refused"]
+        if refused:
+            return _exceeded(max(refused, key=_waiting))
+        if any(share.outcome == "unpriced" for share in self.shares):
+            return _unpriced(model)
+        ended = next((share.outcome for share in self.shares if share.outcome not in ("held", "room")), None)
+        return None if ended is None else ConfigurationError(_REPEATED.format(state=ended))
+
+
+_REPEATED = "This attempt's money is {state} already; give each call a request id of its own."
+
+
+def _waiting(share: Share) -> tuple[bool, float]:
+    resets_at = share.standing.resets_at
+    return resets_at is None, resets_at.timestamp() if resets_at else 0.0
+
+
+def _unpriced(model: str) -> PriceUnknown:
+    return PriceUnknown(
+        f"The price of {model} is unknown and a budget limits this call; set the price, or write"
+        " on_unknown_price='ceiling' or 'allow' in the budget.",
+        provider=model.partition(":")[0],
+        model=model,
+    )
+
+
+def _exceeded(share: Share) -> BudgetExceeded:
+    standing = share.standing
+    amounts = {
+        "limit": standing.total_usd,
+        "used": standing.used_usd,
+        "reserved": standing.reserved_usd,
+        "requested": share.estimate_usd or Decimal(0),
+    }
+    limit, used, reserved, requested = (dollars(amount) for amount in amounts.values())
+    resets_at = None if standing.resets_at is None else standing.resets_at.isoformat()
+    when = "and it never resets" if resets_at is None else f"and money is freed at {resets_at}"
+    return BudgetExceeded(
+        f"The {standing.name} is {limit}: {used} is spent, {reserved} is set aside, this call may cost {requested},"
+        f" {when}. Wait, ask for fewer tokens, or let its owner raise the limit.",
+        budget=standing.name,
+        resets_at=resets_at,
+        **{name: str(amount) for name, amount in amounts.items()},
+    )

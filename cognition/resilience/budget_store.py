@@ -1,0 +1,85 @@
+"""What reserving and settling need of a store.
+
+A port like those of `cognition.ports`, kept here because the pipeline that uses it lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from cognition.domain.budget import Budget, Scope
+from cognition.domain.ledger import NOTHING, LedgerBatch
+from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
+
+
+class BudgetStore(Protocol):
+    """Keeps the budgets of one tenant for all processes; each method is one atomic step on the store's own clock.
+
+    Synchronous and safe to use from any thread; raises `CacheUnavailable` when it does not answer. Everything that is
+    said about an attempt may be said again, and changes nothing the second time.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the store in messages."""
+        ...
+
+    def reserve(self, claim: Claim) -> Reservation:
+        """Set money aside in every budget that applies, or in none.
+
+        A claim that was made before is answered with the state of what was set aside then.
+        """
+        ...
+
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:
+        """Book what an attempt cost into the periods in which it was reserved, also when the lease had ended.
+
+        Args:
+            attempt: Which one; one that never reserved anything books nothing.
+            cost_usd: What it cost; None when nobody knows, which books the estimate.
+            batch: Its ledger rows, written in the same transaction; those that stand there already are skipped.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
+        ...
+
+    def release(self, attempt: CallAttempt) -> bool:
+        """Give back what is set aside for an attempt that cost nothing; return whether anything was."""
+        ...
+
+    def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
+        """Prolong leases from now on; return the attempts that still hold money and could be prolonged."""
+        ...
+
+    def expire(self) -> int:
+        """Give back what ended leases hold, in all budgets; return how many. The next claim does it for its own."""
+        ...
+
+    def look(self, subjects: Mapping[Scope, str]) -> list[Standing]:
+        """Return how the budgets stand that apply to a call; nothing is set aside."""
+        ...
+
+    def put(self, budget: Budget, actor: str) -> UUID:
+        """Keep a budget; one of the same scope, subject, period and length is changed, and what was spent stays spent.
+
+        Args:
+            budget: What counts from now on.
+            actor: Who says so.
+
+        Raises:
+            ConfigurationError: The store does not know the time zone.
+        """
+        ...
+
+    def budgets(self) -> list[Budget]:
+        """Return all budgets, ordered by scope, subject, period and length."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...

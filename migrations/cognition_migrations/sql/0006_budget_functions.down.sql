@@ -1,0 +1,16 @@
+DROP FUNCTION budget_renew_v1(text, uuid[], integer[], interval);
+DROP FUNCTION budget_release_v1(text, uuid, integer);
+DROP FUNCTION budget_settle_v1(text, uuid, integer, numeric);
+DROP FUNCTION budget_lock_counters_v1(text, uuid, integer);
+DROP FUNCTION budget_look_v1(text, jsonb);
+DROP FUNCTION budget_reserve_v1(text, uuid, integer, jsonb, numeric, text, interval);
+DROP FUNCTION budget_weigh_v1(user_budgets, text, numeric);
+DROP FUNCTION budget_applicable_v1(text, jsonb);
+DROP FUNCTION budget_expire_v1(text);
+DROP FUNCTION budget_lapse_v1(text, uuid, text, timestamptz);
+DROP FUNCTION budget_alert_v1(text, budget_share_v1);
+DROP FUNCTION budget_shares_v1(text, uuid, integer);
+DROP FUNCTION budget_standing_v1(user_budgets, text, timestamptz);
+DROP TYPE budget_share_v1;
+DROP FUNCTION budget_period_v2(text, text, integer, timestamptz);
+DROP FUNCTION budget_first_moment_v1(timestamp, text);
