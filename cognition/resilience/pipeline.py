@@ -50,6 +50,7 @@ class Pipeline:
                 rules.gate(),
                 recorded(self.breakers, passage, target, policy),
             ):
+                await passage.begin()
                 return await attempt(target, deadline.seconds_for(policy.attempt_timeout))
 
         return await fall_back(chain, retried, deadline, witness)

@@ -16,6 +16,14 @@ from cognition.resilience.policy import ResiliencePolicy
 class Passage(Protocol):
     """One call that a breaker let through; without a verdict it counts for nothing."""
 
+    async def begin(self) -> None:
+        """Say that the provider is asked now, perhaps after waiting for one's turn.
+
+        Raises:
+            CircuitOpen: The breaker has opened meanwhile.
+        """
+        ...
+
     def success(self) -> None:
         """Say that the provider answered."""
         ...
@@ -87,6 +95,9 @@ class OpenBreakers:
 
 
 class _Unrecorded:
+    async def begin(self) -> None:
+        """Go on."""
+
     def success(self) -> None:
         """Forget it."""
 

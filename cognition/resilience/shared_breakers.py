@@ -131,17 +131,24 @@ class SharedBreakers:
         """
         copy = self._copies.get(key)
         now = self.monotonic()
-        if copy is None or now - copy.taken_at > self._times.copy_seconds:
+        # While calls fail, nobody may go by an older copy: every worker that did would try for itself.
+        if copy is None or copy.is_worrying or now - copy.taken_at > self._times.copy_seconds:
             copy = await self._renewed(key, policy)
             if copy is None:
                 return self._enter_alone(key, policy)
             now = self.monotonic()
         copy.used_at, copy.policy = now, policy
         self._keep_fresh()
-        standing = copy.standing
-        if standing.state is BreakerState.CLOSED and standing.cooldown_until is None and not self._own.knows(key):
-            return Ticket(generation=standing.generation)
+        if copy.is_well and not self._own.knows(key):
+            return Ticket(generation=copy.standing.generation)
         return await self._enter_with_care(copy, policy, now)
+
+    def holds(self, key: BreakerKey, ticket: Ticket) -> bool:
+        """Whether a ticket is as good as on the day it was given; for `Passage`."""
+        copy = self._copies.get(key)
+        if ticket.alone or copy is None or copy.standing.generation != ticket.generation:
+            return False
+        return ticket.permit is not None or (copy.is_well and not copy.is_worrying and not self._own.knows(key))
 
     async def _enter_with_care(self, copy: Copy, policy: BreakerPolicy, now: float) -> Ticket:
         """Decide by a copy that is not closed and well; ask the store only for probes."""
@@ -225,6 +232,8 @@ class SharedBreakers:
             self._own.record(key, policy, _as_own(result, ticket))
         if ticket.alone:
             return
+        if copy is not None and result.verdict is BreakerVerdict.FAILURE and _is_current(copy, result):
+            copy.worry()
         if _is_news(copy, policy, result):
             await self._link.wait(self._link.start(self._tell(key, policy, result)))
         elif copy is not None and result.verdict is BreakerVerdict.SUCCESS:

@@ -82,6 +82,9 @@ class _Counting:
     def __init__(self, told: list[str]) -> None:
         self._told = told
 
+    async def begin(self) -> None:
+        """Go on."""
+
     def success(self) -> None:
         self._told.append("success")
 
