@@ -95,7 +95,7 @@ def _parts() -> Mapping[str, Part]:
             breakers.passage(target.breaker, _POLICY.breaker) as passage,
             bulkheads.of(target.service).place(Quota(32, 1000)),
             nullcontext(),
-            recorded(breakers, passage, target, _POLICY),
+            recorded(breakers, passage, target, _POLICY, Deadline(_POLICY.deadline, timing.monotonic)),
         ):
             return await alone()
 

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from cognition.domain.breaker import BreakerKey, BreakerPolicy
 from cognition.domain.routing import Target
-from cognition.errors import CognitionError, ProviderError
+from cognition.errors import CircuitOpen, CognitionError, ProviderError, ProviderTimeout
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.resilience.timing import Deadline
 
 
 class Passage(Protocol):
@@ -48,6 +49,10 @@ class Breakers(Protocol):
         """
         ...
 
+    def refusal(self, key: BreakerKey, /) -> CircuitOpen | None:
+        """Return the error that calls get for a while because it is open; None when the next one may get through."""
+        ...
+
     async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str, /) -> None:
         """Let no call through for some time, without a verdict about the provider."""
         ...
@@ -55,13 +60,19 @@ class Breakers(Protocol):
 
 @asynccontextmanager
 async def recorded(
-    breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy
+    breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy, deadline: Deadline
 ) -> AsyncGenerator[None]:
-    """Tell the breaker how the attempt inside ended; errors that are not the engine's and cancelling tell nothing."""
+    """Tell the breaker how the attempt inside ended; errors that are not the engine's and cancelling tell nothing.
+
+    Nor does silence until a deadline that left the attempt less time than the first one had.
+    """
     try:
         yield
     except CognitionError as error:
-        await _record(error, breakers, passage, target, policy)
+        if isinstance(error, ProviderTimeout) and error.status is None and deadline.cuts_short:
+            passage.ignore()
+        else:
+            await _record(error, breakers, passage, target, policy)
         raise
     passage.success()
 
@@ -89,6 +100,9 @@ class OpenBreakers:
         """Let a call through."""
         del key, policy
         yield _Unrecorded()
+
+    def refusal(self, key: BreakerKey) -> CircuitOpen | None:
+        """Refuse nothing."""
 
     async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
         """Keep nothing back."""

@@ -145,3 +145,40 @@ async def test_without_the_store_a_call_that_waited_asks_this_process_again() ->
     refused = await refused_after(workers, worker, workers.fail(worker, 5))
     assert refused is not None
     assert "open" == refused.state
+
+
+async def test_the_refusal_of_the_next_call_is_known_beforehand() -> None:
+    """So that nobody waits for an attempt that will not be made; half open it is not."""
+    workers = Workers()
+    first, second = workers.worker("a"), workers.worker("b")
+    assert None is first.refusal(KEY)
+    await workers.trip(first, second)
+    workers.wait(20)
+    refused = second.refusal(KEY)
+    assert refused is not None
+    assert ("open", 40.0) == (refused.state, refused.retry_after)
+    workers.wait(41)
+    assert None is second.refusal(KEY)
+
+
+async def test_a_breaker_that_a_person_opened_refuses_for_ever() -> None:
+    """Nobody can tell how long to wait."""
+    workers = Workers()
+    worker = workers.worker("a")
+    workers.store.obey(KEY, Order(BreakerState.FORCED_OPEN, "alice", "maintenance"))
+    await workers.refusal(worker)
+    refused = worker.refusal(KEY)
+    assert refused is not None
+    assert ("forced_open", None) == (refused.state, refused.retry_after)
+
+
+async def test_a_worker_that_is_held_back_alone_refuses_alone() -> None:
+    """Its own failures opened its own breaker; without the store it is the only one."""
+    workers = Workers()
+    bad, good = workers.worker("bad"), workers.worker("good")
+    await workers.fail(bad, 5)
+    assert None is not bad.refusal(KEY)
+    assert None is good.refusal(KEY)
+    workers.store.outage.down = True
+    await workers.fail(good, 5)
+    assert None is not good.refusal(KEY)
