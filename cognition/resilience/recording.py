@@ -90,33 +90,3 @@ async def _record(
         await breakers.cool_down(target.breaker, max(pause or policy.quota_pause, policy.quota_pause), "quota")
     elif error.verdict == "throttled" and pause:
         await breakers.cool_down(target.breaker, pause, "rate limited")
-
-
-class OpenBreakers:
-    """Breakers that let every call through."""
-
-    @asynccontextmanager
-    async def passage(self, key: BreakerKey, policy: BreakerPolicy) -> AsyncGenerator[Passage]:
-        """Let a call through."""
-        del key, policy
-        yield _Unrecorded()
-
-    def refusal(self, key: BreakerKey) -> CircuitOpen | None:
-        """Refuse nothing."""
-
-    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
-        """Keep nothing back."""
-
-
-class _Unrecorded:
-    async def begin(self) -> None:
-        """Go on."""
-
-    def success(self) -> None:
-        """Forget it."""
-
-    def failure(self, error: str, retry_after: timedelta | None = None) -> None:
-        """Forget it."""
-
-    def ignore(self) -> None:
-        """Forget it."""
