@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ from cognition.testing import FakeOpenAI, Fault, Reply, temporary_servers
 CALLERS, EVERY_SECONDS, ALONE_SHARE = 20, 0.2, 5
 FAIL_FAST_SECONDS = 0.05
 _ON_THEIR_WAY_SECONDS = 0.02
-_BEFORE_SECONDS, _AFTER_SECONDS = 3.0, 2.0
+_BEFORE_SECONDS, _AFTER_SECONDS = 5.0, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +122,17 @@ class Crowd:
         """Stop them, and return what they saw."""
         for process in self._processes:
             self._write(process, "end")
-        return [TypeAdapter(Report).validate_json(self._read(process)) for process in self._processes]
+        said = [process.communicate()[0] for process in self._processes]
+        if any(process.returncode for process in self._processes):
+            sys.exit("A process ended with an error; the figures would be wrong.")
+        return [TypeAdapter(Report).validate_json(one) for one in said]
 
     def close(self) -> None:
         """End those that have not ended."""
         for process in self._processes:
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def _write(self, process: subprocess.Popen[str], line: str) -> None:
         assert process.stdin is not None
@@ -243,6 +248,8 @@ def _figures(outage: Outage) -> dict[str, str]:
         f" {_ms(tripped - attempts[0].began)} later",
         "  after that": f"{later}, of which {3 * outage.probed} may be probes; seconds after the outage began:"
         f" {', '.join(f'{one.began - outage.down:.2f}' for one in attempts[outage.before :])}",
+        "load of the machine in the last minute": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; above"
+        f" {os.cpu_count()} calls queue in front of it, and more of them are under way",
         "answered by the fallback, of calls with one": f"{len(answered)} of {len(with_fallback)}"
         f" ({100 * len(answered) / len(with_fallback):.2f} %)",
         "  after": _spread([one.seconds for one in answered]),
