@@ -109,8 +109,10 @@ class Retry:
         """Return the back-off, never shorter than what the provider asked for."""
         backoff = self.policy.backoff_seconds(state.attempt_number, self.timing.draw())
         asked = _asked_by(_error_of(state))
-        # Upwards only, so that those who were told the same time do not come back together.
-        return max(backoff, asked * (1 + self.policy.jitter * self.timing.draw()))
+        # Upwards only, so that those who were told the same time do not come back together; but not beyond the deadline
+        # where what was asked for still fits.
+        spread = asked * self.policy.jitter * self.timing.draw()
+        return max(backoff, asked + max(0.0, min(spread, (self.deadline.remaining - asked) / 2)))
 
     def _stop(self, state: RetryCallState) -> bool:
         """Say whether this was the last attempt; tenacity has worked out the wait before."""

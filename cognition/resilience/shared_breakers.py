@@ -147,7 +147,9 @@ class SharedBreakers:
     def holds(self, key: BreakerKey, ticket: Ticket) -> bool:
         """Whether a ticket is as good as on the day it was given; for `Passage`."""
         copy = self._copies.get(key)
-        if ticket.alone or copy is None or copy.standing.generation != ticket.generation:
+        if ticket.alone or copy is None or self.monotonic() - copy.taken_at > self._times.copy_seconds:
+            return ticket.permit is not None
+        if copy.standing.generation != ticket.generation:
             return False
         return ticket.permit is not None or (copy.is_well and not copy.is_worrying and not self._own.knows(key))
 

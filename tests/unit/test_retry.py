@@ -198,6 +198,13 @@ def test_the_deadline_counts_attempts_and_waits() -> None:
     assert [1.0] == series.time.waits
 
 
+def test_jitter_does_not_push_a_wait_beyond_the_deadline() -> None:
+    """The provider asked for 9.8 of the 10 seconds that are left; a tenth more would make the wait useless."""
+    series = Series(policy=ResiliencePolicy(attempts=2, deadline=timedelta(seconds=10)), time=PassingTime(draw=0.9))
+    assert 2 == series.run(limited(9.8))
+    assert [pytest.approx(9.9)] == series.time.waits  # pyright: ignore[reportUnknownMemberType]
+
+
 def test_a_cool_down_of_the_breaker_is_waited_for(series: Series) -> None:
     """Another call was told to wait; this one waits as long."""
     cooling = CircuitOpen("It cools down; wait.", breaker="b", state="cooling_down", retry_after=7.0)

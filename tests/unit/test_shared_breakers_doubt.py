@@ -9,10 +9,17 @@ from datetime import timedelta
 
 from cognition.domain.breaker import BreakerState
 from cognition.domain.breaker_standing import Order
+from cognition.domain.routing import Target
 from cognition.errors import CircuitOpen
+from cognition.resilience.bulkhead import Bulkheads
+from cognition.resilience.pipeline import Pipeline
+from cognition.resilience.policy import ResiliencePolicy, Rules
+from cognition.resilience.retry_budget import RetryBudgets
 from cognition.resilience.shared_breakers import SharedBreakers
-from tests.unit.breaker_rig import KEY, POLICY, Workers
+from tests.unit.breaker_rig import KEY, POLICY, Workers, settle
+from tests.unit.passing_time import PassingTime, Told, chain
 
+MODEL = f"{KEY.provider}:{KEY.model}"
 ONE_PROBE = replace(POLICY, half_open_permits=1, success_threshold=1)
 
 
@@ -182,3 +189,25 @@ async def test_a_worker_that_is_held_back_alone_refuses_alone() -> None:
     workers.store.outage.down = True
     await workers.fail(good, 5)
     assert None is not good.refusal(KEY)
+
+
+async def test_a_queue_for_a_provider_that_went_down_is_refused() -> None:
+    """One call is at the provider and many wait behind it; when it is known to be down, none of them tries it."""
+    workers = Workers()
+    first, second = workers.worker("a"), workers.worker("b")
+    pipeline = Pipeline(first, Bulkheads(), RetryBudgets(), PassingTime().timing)
+    rules, asked, go_on = Rules(ResiliencePolicy(max_concurrent=1, breaker=POLICY)), list[Target](), asyncio.Event()
+
+    async def attempt(target: Target, _: float) -> str:
+        asked.append(target)
+        await go_on.wait()
+        return "late"
+
+    calls = [asyncio.create_task(pipeline.run(chain(MODEL), attempt, rules, Told())) for _ in range(20)]
+    await settle(lambda: pipeline.bulkheads.of(MODEL).utilisation.waiting == 19)
+    await workers.trip(second, workers.worker("c"))
+    workers.wait(1.5)
+    go_on.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert 1 == len(asked)
+    assert ["late"] + ["open"] * 19 == [one.state if isinstance(one, CircuitOpen) else one for one in answers]
