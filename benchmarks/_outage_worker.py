@@ -30,7 +30,7 @@ from cognition import (
     Settings,
 )
 from cognition.adapters.providers import ModelProvider
-from cognition.events import BreakerChanged, Event
+from cognition.events import BreakerChanged, BreakerStoreLost, Event
 
 FIRST, OTHER = "openai-chat:gpt-5", "openai-chat:gpt-5-mini"
 
@@ -81,11 +81,19 @@ class Made:
 
 @dataclass
 class Report:
-    """What happened in one process; `told` is when it learned of each state of the breaker that it caused."""
+    """What happened in one process.
+
+    Attributes:
+        calls: Its calls.
+        attempts: Its attempts, at either model.
+        told: When it learned of each state of the breaker that it caused.
+        lost: How often PostgreSQL took longer than a second to answer, so that it went on with a breaker of its own.
+    """
 
     calls: list[Made] = field(default_factory=list[Made])
     attempts: list[Made] = field(default_factory=list[Made])
     told: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    lost: int = 0
 
 
 class WatchedProvider(ModelProvider):
@@ -184,6 +192,7 @@ def main() -> None:
     def watch(event: Event) -> None:
         if isinstance(event, BreakerChanged):
             report.told.append((event.transition.to_state.value, time.time()))
+        report.lost += isinstance(event, BreakerStoreLost)
 
     breaker = BreakerPolicy(open_for=timedelta(seconds=order.open_seconds))
     settings = Settings(

@@ -248,6 +248,8 @@ def _figures(outage: Outage) -> dict[str, str]:
         f" {_ms(tripped - attempts[0].began)} later",
         "  after that": f"{later}, of which {3 * outage.probed} may be probes; seconds after the outage began:"
         f" {', '.join(f'{one.began - outage.down:.2f}' for one in attempts[outage.before :])}",
+        "processes that went on alone, PostgreSQL being too slow": f"{sum(one.lost for one in outage.reports)}; each"
+        " probes for itself then, three times an open period",
         "load of the machine in the last minute": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; above"
         f" {os.cpu_count()} calls queue in front of it, and more of them are under way",
         "answered by the fallback, of calls with one": f"{len(answered)} of {len(with_fallback)}"
