@@ -42,6 +42,9 @@ _ANSWER = "A circuit breaker stops calling a service that fails, and tries again
 class InstantProvider:
     """Answers at once."""
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Be ready."""
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Return always the same text."""
         del request

@@ -80,6 +80,9 @@ _ADOPT = """
 class InstantProvider:
     """Answers at once."""
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Be ready."""
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Return always the same text."""
         del request

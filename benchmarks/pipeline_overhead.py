@@ -2,7 +2,8 @@
 
 Run `python -m benchmarks.pipeline_overhead` (or `make bench`). Each part is measured with all parts inside it, so that
 the differences add up: an attempt that answers at once, then the bulkhead around it, then the breaker, then retry, then
-the chain of models. Figures are medians of rounds of many calls, interleaved over the parts.
+the chain of models. The breakers are those that an engine uses, shared through an embedded PostgreSQL. Figures are
+medians of rounds of many calls, interleaved over the parts.
 """
 
 from __future__ import annotations
@@ -12,22 +13,32 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 
 from cognition import CompletionRequest, Fallback, ResiliencePolicy
+from cognition.adapters.machine import worker_name
+from cognition.adapters.postgres import migrate
+from cognition.adapters.postgres.breakers import PostgresBreakers
+from cognition.adapters.postgres.connection import connect
 from cognition.domain.routing import Route, Target, chain_of
 from cognition.errors import CognitionError
+from cognition.events import Event
+from cognition.owner_loop import OwnerLoop
+from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.bulkhead import Bulkheads, Quota
 from cognition.resilience.pipeline import Pipeline
 from cognition.resilience.policy import Rules
-from cognition.resilience.recording import OpenBreakers, recorded
+from cognition.resilience.recording import Breakers, recorded
 from cognition.resilience.retry import Retry
 from cognition.resilience.retry_budget import RetryBudgets
+from cognition.resilience.shared_breakers import SharedBreakers
+from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Deadline, Timing
+from cognition.testing import temporary_servers
 
 GOAL_US = 200.0
 _CALLS = 200
@@ -57,7 +68,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50, help="how many rounds of calls")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     arguments = parser.parse_args()
-    times = asyncio.run(_measure(_parts(), arguments.rounds))
+    with _breakers() as (loop, breakers):
+        times = loop.call(_measure(_parts(breakers), arguments.rounds))
     bare, whole = times["the attempt alone"], times["+ chain of models, its making included"]
     met = whole - bare <= GOAL_US
     if arguments.json:
@@ -72,9 +84,28 @@ def main() -> int:
     return 0 if met else 1
 
 
-def _parts() -> Mapping[str, Part]:
+@contextmanager
+def _breakers() -> Generator[tuple[OwnerLoop, SharedBreakers]]:
+    """Give circuit breakers as an engine has them, and the loop they live on."""
+    with temporary_servers() as servers:
+        migrate.upgrade(servers.database_url)
+        engine, loop = connect(servers.database_url), OwnerLoop(4)
+        store: BreakerStore = PostgresBreakers(engine, "default")
+        breaker = StoreBreaker("breakers", store.ping, _ignore)
+        breakers = SharedBreakers(Guarded(store, breaker), loop.in_thread, _ignore, worker_name)
+        yield loop, breakers
+        breakers.close()
+        loop.close(asyncio.sleep(0))
+        engine.dispose()
+
+
+def _ignore(_: Event) -> None:
+    """Want to know nothing."""
+
+
+def _parts(breakers: Breakers) -> Mapping[str, Part]:
     """Return the pipeline in steps, each of which holds the ones before it."""
-    breakers, bulkheads, budgets = OpenBreakers(), Bulkheads(), RetryBudgets()
+    bulkheads, budgets = Bulkheads(), RetryBudgets()
     timing = Timing(clock=partial(datetime.now, UTC))
     pipeline, witness, rules = Pipeline(breakers, bulkheads, budgets, timing), _Silent(), Rules(_POLICY)
     (target,) = chain_of(_REQUEST, [], None)
@@ -95,8 +126,9 @@ def _parts() -> Mapping[str, Part]:
             breakers.passage(target.breaker, _POLICY.breaker) as passage,
             bulkheads.of(target.service).place(Quota(32, 1000)),
             nullcontext(),
-            recorded(breakers, passage, target, _POLICY),
+            recorded(breakers, passage, target, _POLICY, Deadline(_POLICY.deadline, timing.monotonic)),
         ):
+            await passage.begin()
             return await alone()
 
     async def retried() -> str:

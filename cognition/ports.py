@@ -348,6 +348,14 @@ class Ledger(Protocol):
 class Provider(Protocol):
     """Asks a model; lives on the owner loop."""
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Load and open what asking takes, once; its time is none that the provider needs.
+
+        Raises:
+            ConfigurationError: The model, key or address cannot be right.
+        """
+        ...
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Return the model's answer.
 

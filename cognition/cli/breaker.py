@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -73,6 +73,21 @@ def history(
         for one in transitions
     ]
     print_table("Changes", ("at", "breaker", "from", "to", "cause", "by", "reason"), rows)
+
+
+@breaker_app.command()
+def purge(
+    days: Annotated[int, typer.Option(help="Keep so many days.", min=0, max=36_500)] = 90,
+    limit: Annotated[int, typer.Option(help="Delete at most so many.", min=1)] = 10_000,
+    json_output: AsJson = False,
+) -> None:
+    """Delete old changes from the history."""
+    with Cognition.open() as engine:
+        purged = engine.breakers.purge(timedelta(days=days), limit)
+    if json_output:
+        print_json({"purged": purged})
+    else:
+        typer.echo(f"Deleted {purged} old changes.")
 
 
 def _print_order(transition: Transition, *, json_output: bool) -> None:

@@ -56,8 +56,10 @@ class BreakerKey:
     Attributes:
         provider: Name of the provider, such as `openai-chat`.
         model: Name of the model without its provider.
-        credential_scope: A digest of the key and the address in use, never the key itself; `default` stands for those
-            of the environment.
+        credential_scope: A digest of the key and the address in use, never the key itself; `default` stands for the
+            key that the SDK finds in the environment. Which one that is differs from SDK to SDK and is not looked at,
+            so that `breaker force provider:model` names it on any machine: processes with different keys in their
+            environments share such a breaker, and those that must not pass `credentials`.
     """
 
     provider: str

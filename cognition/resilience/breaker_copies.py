@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cognition.domain.breaker import BreakerKey, BreakerPolicy
+from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState
 from cognition.domain.breaker_standing import Standing, Tally
 from cognition.resilience import circuit_breaker
 
@@ -39,6 +39,20 @@ class Copy:
     rejections: int = 0
     last_success_at: float | None = None
     told_at: float = 0.0
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it lets all calls through, and the provider asked for no pause."""
+        return self.standing.state is BreakerState.CLOSED and self.standing.cooldown_until is None
+
+    @property
+    def is_worrying(self) -> bool:
+        """Whether the latest calls failed, so that another worker may be opening it right now."""
+        return self.standing.state is BreakerState.CLOSED and self.standing.consecutive_failures > 0
+
+    def worry(self) -> None:
+        """Count a failure that is on its way to the store, for the calls that come meanwhile."""
+        self.standing = replace(self.standing, consecutive_failures=self.standing.consecutive_failures + 1)
 
     def now(self, monotonic: float) -> datetime:
         """Return the time of the store that the copy comes from, at a time of the monotonic clock."""

@@ -56,6 +56,10 @@ class BreakerStore(Protocol):
         """Return the latest transitions of one breaker, or of all, newest first."""
         ...
 
+    def forget_history(self, age: timedelta, limit: int) -> int:
+        """Delete up to `limit` transitions that are at least so old; return how many."""
+        ...
+
     def ping(self) -> None:
         """Return when the store answers."""
         ...

@@ -82,6 +82,15 @@ class LocalBreakers:
             found = [one for one in reversed(self._history) if key is None or one.key == key]
             return found[:limit]
 
+    def forget_history(self, age: timedelta, limit: int) -> int:
+        """Delete up to `limit` transitions that are at least so old; return how many."""
+        with self._lock:
+            until, forgotten = self._clock() - age, 0
+            while self._history and self._history[0].at <= until and forgotten < limit:
+                self._history.popleft()
+                forgotten += 1
+            return forgotten
+
     def ping(self) -> None:
         """Return; memory always answers."""
 

@@ -44,6 +44,10 @@ class OwnBreakers:
         """Whether this worker has failures of its own to consider."""
         return self._breakers.knows(key)
 
+    def look(self, key: BreakerKey) -> list[Standing]:
+        """Return how this worker's own breaker stands, if it has anything to tell."""
+        return self._breakers.look([key]) if self.knows(key) else []
+
     def admit(self, key: BreakerKey, policy: BreakerPolicy) -> Admission:
         """Say whether this worker may call."""
         admission = self._breakers.admit(key, self._policy(policy), self._worker)

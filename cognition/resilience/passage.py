@@ -64,6 +64,10 @@ class Gatekeeper(Protocol):
         """
         ...
 
+    def holds(self, key: BreakerKey, ticket: Ticket) -> bool:
+        """Whether a ticket would be given again without a question."""
+        ...
+
     async def leave(self, key: BreakerKey, policy: BreakerPolicy, ticket: Ticket, outcome: Outcome) -> None:
         """Take a ticket back."""
         ...
@@ -107,6 +111,20 @@ class Passage:
         """Say that the call says nothing about the provider: it is the default, and takes back what was said."""
         self._outcome = _SAYS_NOTHING
 
+    async def begin(self) -> None:
+        """Say that the provider is asked now; whoever waited for that is admitted anew if the breaker has changed.
+
+        Raises:
+            CircuitOpen: The call may not be made any more.
+        """
+        waited = self._gate.monotonic() - self._started
+        ticket = self._ticket
+        if ticket is not None and waited > _WAITED_SECONDS and not self._gate.holds(self._key, ticket):
+            self._ticket = None
+            await self._gate.leave(self._key, self._policy, ticket, _SAYS_NOTHING)
+            self._ticket = await self._gate.enter(self._key, self._policy)
+        self._started = self._gate.monotonic()
+
     async def __aenter__(self) -> Self:
         """Be admitted.
 
@@ -131,6 +149,7 @@ class Passage:
         return self._gate.monotonic() - self._started > self._policy.slow_after.total_seconds()
 
 
+_WAITED_SECONDS = 0.01  # less is no waiting, but the way from one line to the next
 SUCCEEDED = Outcome(verdict=BreakerVerdict.SUCCESS)
 _SUCCEEDED_SLOWLY = Outcome(verdict=BreakerVerdict.SUCCESS, slow=True)
 _SAYS_NOTHING = Outcome()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from cognition.domain.routing import Target
@@ -40,7 +41,8 @@ class Pipeline:
 
         async def retried(target: Target, others: int) -> T:
             budget = self.budgets.of(target.provider)
-            retry = Retry(target.model, policy, self.timing, budget, deadline, others, witness)
+            refusal = partial(self.breakers.refusal, target.breaker)
+            retry = Retry(target.model, policy, self.timing, budget, deadline, others, witness, refusal)
             return await retry.run(lambda: protected(target))
 
         async def protected(target: Target) -> T:
@@ -48,8 +50,9 @@ class Pipeline:
                 self.breakers.passage(target.breaker, policy.breaker) as passage,
                 self.bulkheads.of(target.service).place(Quota(policy.max_concurrent, policy.max_waiting)),
                 rules.gate(),
-                recorded(self.breakers, passage, target, policy),
+                recorded(self.breakers, passage, target, policy, deadline),
             ):
+                await passage.begin()
                 return await attempt(target, deadline.seconds_for(policy.attempt_timeout))
 
         return await fall_back(chain, retried, deadline, witness)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from cognition.domain.breaker import BreakerPolicy
 from cognition.domain.duration import Duration
 from cognition.errors import ConfigurationError
+
+_LEASE_MARGIN = timedelta(seconds=15)  # for what comes before and after the attempt itself
 
 Gate = Callable[[], AbstractAsyncContextManager[object]]
 """Makes what is entered before an attempt and left after it, for a limit that many processes share."""
@@ -31,7 +33,7 @@ class ResiliencePolicy:
         service: Name under which models share these places; None counts each model on its own.
         longest_retry_after: A longer wait than this is not waited for, whatever the deadline: see `RetryLater`.
         quota_pause: How long an account without credit or quota is left alone.
-        breaker: When a model's circuit breaker opens.
+        breaker: When a model's circuit breaker opens; its `permit_lease` is lengthened to outlast `attempt_timeout`.
     """
 
     attempts: int = 3
@@ -62,6 +64,10 @@ class ResiliencePolicy:
             raise ConfigurationError("The times of a ResiliencePolicy must be longer than zero.")
         if not 0 <= self.jitter < 1:
             raise ConfigurationError(f"The jitter {self.jitter} of a ResiliencePolicy must be at least 0 and below 1.")
+        lease = self.attempt_timeout + _LEASE_MARGIN
+        if self.breaker.permit_lease < lease:
+            # One that ended while its probe still runs would admit one more than may probe.
+            object.__setattr__(self, "breaker", replace(self.breaker, permit_lease=lease))
 
     def backoff_seconds(self, failed_attempts: int, random_share: float) -> float:
         """Return how many seconds to wait after some failed attempts: `min(initial * 2^failed ± jitter, max)`.

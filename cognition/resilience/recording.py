@@ -9,12 +9,21 @@ from typing import Protocol
 
 from cognition.domain.breaker import BreakerKey, BreakerPolicy
 from cognition.domain.routing import Target
-from cognition.errors import CognitionError, ProviderError
+from cognition.errors import CircuitOpen, CognitionError, ProviderError, ProviderTimeout
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.resilience.timing import Deadline
 
 
 class Passage(Protocol):
     """One call that a breaker let through; without a verdict it counts for nothing."""
+
+    async def begin(self) -> None:
+        """Say that the provider is asked now, perhaps after waiting for one's turn.
+
+        Raises:
+            CircuitOpen: The breaker has opened meanwhile.
+        """
+        ...
 
     def success(self) -> None:
         """Say that the provider answered."""
@@ -40,6 +49,10 @@ class Breakers(Protocol):
         """
         ...
 
+    def refusal(self, key: BreakerKey, /) -> CircuitOpen | None:
+        """Return the error that calls get for a while because it is open; None when the next one may get through."""
+        ...
+
     async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str, /) -> None:
         """Let no call through for some time, without a verdict about the provider."""
         ...
@@ -47,13 +60,19 @@ class Breakers(Protocol):
 
 @asynccontextmanager
 async def recorded(
-    breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy
+    breakers: Breakers, passage: Passage, target: Target, policy: ResiliencePolicy, deadline: Deadline
 ) -> AsyncGenerator[None]:
-    """Tell the breaker how the attempt inside ended; errors that are not the engine's and cancelling tell nothing."""
+    """Tell the breaker how the attempt inside ended; errors that are not the engine's and cancelling tell nothing.
+
+    Nor does silence until a deadline that left the attempt less time than the first one had.
+    """
     try:
         yield
     except CognitionError as error:
-        await _record(error, breakers, passage, target, policy)
+        if isinstance(error, ProviderTimeout) and error.status is None and deadline.cuts_short:
+            passage.ignore()
+        else:
+            await _record(error, breakers, passage, target, policy)
         raise
     passage.success()
 
@@ -71,27 +90,3 @@ async def _record(
         await breakers.cool_down(target.breaker, max(pause or policy.quota_pause, policy.quota_pause), "quota")
     elif error.verdict == "throttled" and pause:
         await breakers.cool_down(target.breaker, pause, "rate limited")
-
-
-class OpenBreakers:
-    """Breakers that let every call through."""
-
-    @asynccontextmanager
-    async def passage(self, key: BreakerKey, policy: BreakerPolicy) -> AsyncGenerator[Passage]:
-        """Let a call through."""
-        del key, policy
-        yield _Unrecorded()
-
-    async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
-        """Keep nothing back."""
-
-
-class _Unrecorded:
-    def success(self) -> None:
-        """Forget it."""
-
-    def failure(self, error: str, retry_after: timedelta | None = None) -> None:
-        """Forget it."""
-
-    def ignore(self) -> None:
-        """Forget it."""

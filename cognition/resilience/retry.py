@@ -49,6 +49,7 @@ class Retry:
         deadline: Of the whole call.
         others: How many models can be asked after this one.
         witness: Told before each wait.
+        refusal: Returns the error that the breaker will refuse calls with for a while, None when it may admit them.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Retry:
     deadline: Deadline
     others: int
     witness: Witness
+    refusal: Callable[[], CircuitOpen | None] = lambda: None
     _taken: int | None = field(default=None, init=False)
     _timeouts: int = field(default=0, init=False)
 
@@ -107,8 +109,10 @@ class Retry:
         """Return the back-off, never shorter than what the provider asked for."""
         backoff = self.policy.backoff_seconds(state.attempt_number, self.timing.draw())
         asked = _asked_by(_error_of(state))
-        # Upwards only, so that those who were told the same time do not come back together.
-        return max(backoff, asked * (1 + self.policy.jitter * self.timing.draw()))
+        # Upwards only, so that those who were told the same time do not come back together; but not beyond the deadline
+        # where what was asked for still fits.
+        spread = asked * self.policy.jitter * self.timing.draw()
+        return max(backoff, asked + max(0.0, min(spread, (self.deadline.remaining - asked) / 2)))
 
     def _stop(self, state: RetryCallState) -> bool:
         """Say whether this was the last attempt; tenacity has worked out the wait before."""
@@ -120,6 +124,12 @@ class Retry:
             raise later from error
         if state.attempt_number >= self.policy.attempts or self._is_useless(error, state.upcoming_sleep):
             return True
+        refused = self.refusal()
+        if refused is not None and (refused.retry_after is None or refused.retry_after >= state.upcoming_sleep):
+            # Perhaps opened by this very failure: a wait would only put off what comes behind it.
+            refused.add_note(f"The attempt before failed: {error.message}")
+            self.witness.not_retrying(refused)
+            raise refused from error
         try:
             self._taken = self.budget.take(error)
         except RetryBudgetExhausted as spent:
@@ -133,8 +143,10 @@ class Retry:
         return _asked_by(error) > max(longest, 0.0)
 
     def _is_useless(self, error: CognitionError, wait_seconds: float) -> bool:
-        """Whether no attempt could begin in time, or none would help: who is slow once is slow again as a rule."""
-        if error.verdict == "timeout" and (self._timeouts > 1 or self.others > 0):
+        """Whether no attempt could begin in time, or another model helps sooner: who is slow once is slow again."""
+        if self.others > 0 and (error.verdict == "timeout" or isinstance(error, CircuitOpen)):
+            return True
+        if error.verdict == "timeout" and self._timeouts > 1:
             return True
         return wait_seconds >= self.deadline.remaining or self._asks_too_much(error)
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 from uuid import UUID
 
 from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState, BreakerVerdict
-from cognition.domain.breaker_standing import Admission, BreakerResult, Recorded, Tally, Transition
+from cognition.domain.breaker_standing import Admission, BreakerResult, Tally, Transition
 from cognition.errors import CircuitOpen
 from cognition.events import (
     BreakerChanged,
@@ -31,6 +31,7 @@ from cognition.events import (
 from cognition.resilience import circuit_breaker
 from cognition.resilience.breaker_copies import BreakerCopies, Copy
 from cognition.resilience.breaker_link import BreakerLink
+from cognition.resilience.breaker_news import as_own, is_current, is_news, is_routine, record
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.breaker_times import BreakerTimes
 from cognition.resilience.in_thread import InThread
@@ -131,17 +132,26 @@ class SharedBreakers:
         """
         copy = self._copies.get(key)
         now = self.monotonic()
-        if copy is None or now - copy.taken_at > self._times.copy_seconds:
+        # While calls fail, nobody may go by an older copy: every worker that did would try for itself.
+        if copy is None or copy.is_worrying or now - copy.taken_at > self._times.copy_seconds:
             copy = await self._renewed(key, policy)
             if copy is None:
                 return self._enter_alone(key, policy)
             now = self.monotonic()
         copy.used_at, copy.policy = now, policy
         self._keep_fresh()
-        standing = copy.standing
-        if standing.state is BreakerState.CLOSED and standing.cooldown_until is None and not self._own.knows(key):
-            return Ticket(generation=standing.generation)
+        if copy.is_well and not self._own.knows(key):
+            return Ticket(generation=copy.standing.generation)
         return await self._enter_with_care(copy, policy, now)
+
+    def holds(self, key: BreakerKey, ticket: Ticket) -> bool:
+        """Whether a ticket is as good as on the day it was given; for `Passage`."""
+        copy = self._copies.get(key)
+        if ticket.alone or copy is None or self.monotonic() - copy.taken_at > self._times.copy_seconds:
+            return ticket.permit is not None
+        if copy.standing.generation != ticket.generation:
+            return False
+        return ticket.permit is not None or (copy.is_well and not copy.is_worrying and not self._own.knows(key))
 
     async def _enter_with_care(self, copy: Copy, policy: BreakerPolicy, now: float) -> Ticket:
         """Decide by a copy that is not closed and well; ask the store only for probes."""
@@ -200,12 +210,24 @@ class SharedBreakers:
         state = "cooling_down" if standing.state is BreakerState.CLOSED else standing.state.value
         raise CircuitOpen.of(str(standing.key), state, None if wait is None else wait.total_seconds())
 
+    def refusal(self, key: BreakerKey) -> CircuitOpen | None:
+        """Return the error that calls get for a while because it is open; None when the next one may get through."""
+        copy, standings = self._copies.get(key), self._own.look(key)
+        if copy is not None:
+            standings = [circuit_breaker.at(copy.standing, copy.now(self.monotonic())), *standings]
+        for standing in standings:
+            if standing.state is BreakerState.FORCED_OPEN:
+                return CircuitOpen.of(str(key), standing.state.value, None)
+            if standing.open_left:
+                return CircuitOpen.of(str(key), standing.state.value, standing.open_left.total_seconds())
+        return None
+
     # -- out ---------------------------------------------------------------------------------------------------------
 
     async def leave(self, key: BreakerKey, policy: BreakerPolicy, ticket: Ticket, outcome: Outcome) -> None:
         """Take a ticket back; for `Passage`."""
         copy = self._copies.get(key)
-        if copy is not None and outcome is SUCCEEDED and _is_routine(copy, ticket, self._own):
+        if copy is not None and outcome is SUCCEEDED and is_routine(copy, ticket, self._own):
             copy.count_success(self.monotonic())
             return
         if not ticket.counts:
@@ -220,12 +242,14 @@ class SharedBreakers:
             retry_after=outcome.retry_after,
         )
         if self._own.is_alone:
-            self._own.record(key, policy, result if ticket.alone else _as_own(result, ticket))
-        elif copy is not None and copy.standing.state is BreakerState.CLOSED and _is_current(copy, result):
-            self._own.record(key, policy, _as_own(result, ticket))
+            self._own.record(key, policy, result if ticket.alone else as_own(result, ticket))
+        elif copy is not None and copy.standing.state is BreakerState.CLOSED and is_current(copy, result):
+            self._own.record(key, policy, as_own(result, ticket))
         if ticket.alone:
             return
-        if _is_news(copy, policy, result):
+        if copy is not None and result.verdict is BreakerVerdict.FAILURE and is_current(copy, result):
+            copy.worry()
+        if is_news(copy, policy, result):
             await self._link.wait(self._link.start(self._tell(key, policy, result)))
         elif copy is not None and result.verdict is BreakerVerdict.SUCCESS:
             copy.count_success(self.monotonic())
@@ -277,12 +301,12 @@ class SharedBreakers:
         """Tell the store a result, and what was not told before."""
         copy, taken_at = self._copies.get(key), self.monotonic()
         if copy is not None:
-            result = replace(result, before=copy.take_tally(taken_at) if _is_current(copy, result) else Tally())
+            result = replace(result, before=copy.take_tally(taken_at) if is_current(copy, result) else Tally())
             if result.verdict is BreakerVerdict.SUCCESS:
                 # Forty successes at once end a run of failures together; one of them tells.
                 copy.last_success_at = taken_at
                 copy.standing = replace(copy.standing, consecutive_failures=0)
-        recorded = None if self._link.is_blocked else await self._link.ask(partial(_record, key, policy, result))
+        recorded = None if self._link.is_blocked else await self._link.ask(partial(record, key, policy, result))
         if recorded is None:
             self._lose()
             return
@@ -348,33 +372,3 @@ class SharedBreakers:
     def _tell_change(self, transition: Transition | None) -> None:
         if transition is not None:
             self._emit(BreakerChanged(transition))
-
-
-def _is_routine(copy: Copy, ticket: Ticket, own: OwnBreakers) -> bool:
-    """Whether a success is what everybody expects: nobody fails, nobody probes, nothing has changed."""
-    standing = copy.standing
-    is_same = standing.is_clean and standing.generation == ticket.generation
-    return is_same and ticket.permit is None and not (ticket.alone or own.knows(standing.key))
-
-
-def _is_current(copy: Copy, result: BreakerResult) -> bool:
-    return copy.standing.generation == result.generation
-
-
-def _is_news(copy: Copy | None, policy: BreakerPolicy, result: BreakerResult) -> bool:
-    """Whether a result changes anything for others, now."""
-    if result.permit is not None or result.verdict is BreakerVerdict.FAILURE:
-        return True
-    if copy is None or result.verdict is BreakerVerdict.IGNORED:
-        return False
-    is_too_slow = result.slow and policy.slow_call_rate is not None
-    return is_too_slow or not (copy.standing.is_clean and _is_current(copy, result))
-
-
-def _as_own(result: BreakerResult, ticket: Ticket) -> BreakerResult:
-    """Return a result as this worker's own breaker admitted it."""
-    return replace(result, generation=ticket.own_generation, permit=ticket.own_permit)
-
-
-def _record(key: BreakerKey, policy: BreakerPolicy, result: BreakerResult, store: BreakerStore) -> Recorded:
-    return store.record(key, policy, result)

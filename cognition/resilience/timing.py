@@ -42,11 +42,18 @@ class Deadline:
         self._seconds = duration.total_seconds()
         self._monotonic = monotonic
         self._ends: float | None = None
+        self._first: float | None = None
+        self._latest = 0.0
 
     @property
     def remaining(self) -> float:
         """Seconds that are left; below zero when it has passed."""
         return self._seconds if self._ends is None else self._ends - self._monotonic()
+
+    @property
+    def cuts_short(self) -> bool:
+        """Whether the latest attempt was given less time than the first: silence tells little then."""
+        return self._first is not None and self._latest < self._first
 
     def seconds_for(self, longest: timedelta) -> float:
         """Return how many seconds an attempt may take that begins now, starting the time if it is the first.
@@ -61,4 +68,7 @@ class Deadline:
                 f"The {self._seconds:g} seconds of this call ran out while it waited for its turn; make fewer calls at"
                 " a time, or raise the deadline."
             )
-        return min(longest.total_seconds(), self.remaining)
+        self._latest = min(longest.total_seconds(), self.remaining)
+        if self._first is None:
+            self._first = self._latest
+        return self._latest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from cognition.domain.breaker import BreakerKey, BreakerState
@@ -90,6 +91,18 @@ class BreakerControl:
             CacheUnavailable: The store does not answer.
         """
         return self._store.history(None if key is None else _key_of(key), limit)
+
+    def purge(self, older_than: timedelta = timedelta(days=90), limit: int = 10_000) -> int:
+        """Delete old transitions from the history; return how many.
+
+        Args:
+            older_than: How old they must be.
+            limit: Delete at most so many, so that no lock is held long.
+
+        Raises:
+            CacheUnavailable: The store does not answer.
+        """
+        return self._store.forget_history(older_than, limit)
 
     def _order(self, key: BreakerKey | str, order: Order) -> Transition:
         named = _key_of(key)

@@ -147,6 +147,8 @@ class Errand:
         return Answer(target.model, response, _since(started))
 
     async def _ask_in_time(self, target: Target, seconds: float) -> ModelResponse:
+        # An SDK takes up to a second to import: the first attempt would have to share its time with that.
+        await self._parts.provider.prepare(target.request)
         try:
             async with asyncio.timeout(seconds):
                 return await self._parts.provider.ask(target.request)

@@ -64,6 +64,13 @@ def test_a_person_forces_and_resets_it(environment: dict[str, str]) -> None:
     assert "threshold" in run(environment, "breaker", "history", "--limit", "3").stdout
 
 
+def test_old_changes_are_purged(environment: dict[str, str]) -> None:
+    """Only those that are old enough."""
+    assert {"purged": 0} == read(environment, "purge")
+    assert "Deleted 1 old changes." in run(environment, "breaker", "purge", "--days", "0").stdout
+    assert [] == read(environment, "history")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

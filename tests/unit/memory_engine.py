@@ -168,6 +168,9 @@ class GatedProvider:
         self.most_at_once = 0
         self._now = 0
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Be ready."""
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Wait for the gate, then answer."""
         self.requests.append(request)

@@ -82,6 +82,9 @@ class _Counting:
     def __init__(self, told: list[str]) -> None:
         self._told = told
 
+    async def begin(self) -> None:
+        """Go on."""
+
     def success(self) -> None:
         self._told.append("success")
 
@@ -116,14 +119,21 @@ class CountingBreakers:
         left = self._cool_until.get(key, 0.0) - self._time.passed
         if left > 0:
             raise CircuitOpen("It cools down; wait.", breaker=str(key), state="cooling_down", retry_after=left)
-        if sum(one.startswith("failure") for one in told) >= self._threshold:
-            raise CircuitOpen("It is open; wait.", breaker=str(key), state="open", retry_after=60.0)
+        if refused := self.refusal(key):
+            raise refused
         before = len(told)
         try:
             yield _Counting(told)
         finally:
             if len(told) == before:
                 told.append("nothing")
+
+    def refusal(self, key: BreakerKey) -> CircuitOpen | None:
+        """Say whether it is open."""
+        told = self.told.get(f"{key.provider}:{key.model}", [])
+        if sum(one.startswith("failure") for one in told) < self._threshold:
+            return None
+        return CircuitOpen("It is open; wait.", breaker=str(key), state="open", retry_after=60.0)
 
     async def cool_down(self, key: BreakerKey, duration: timedelta, reason: str) -> None:
         """Let no call through for some time."""

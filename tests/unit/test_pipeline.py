@@ -208,6 +208,7 @@ def test_an_open_breaker_costs_no_attempt(rig: Rig) -> None:
     policy = ResiliencePolicy(attempts=9, jitter=0)
     assert SECOND == rig.run(FIRST, SECOND, policy=policy)
     assert 5 == rig.asked.count(FIRST)
+    assert [1.0, 2.0, 4.0, 8.0] == rig.time.waits  # and none after the fifth, which opened it
     assert SECOND == rig.run(FIRST, SECOND, policy=policy)
     assert 5 == rig.asked.count(FIRST)
 
@@ -215,11 +216,31 @@ def test_an_open_breaker_costs_no_attempt(rig: Rig) -> None:
 def test_the_deadline_is_the_whole_chains(rig: Rig) -> None:
     """What the first model used up is missing for the second; when nothing is left no other model is asked."""
     rig.slow = 40.0
-    rig.scripts = {FIRST: [refused(ProviderTimeout)], SECOND: [refused(ProviderTimeout)]}
+    rig.scripts = {model: [refused(ProviderTimeout, status=None)] for model in (FIRST, SECOND)}
     policy = ResiliencePolicy(attempts=2, jitter=0, deadline=timedelta(seconds=70))
     with pytest.raises(ProviderTimeout):
         rig.run(FIRST, SECOND, THIRD, policy=policy)
     assert ([FIRST, SECOND], [60.0, 30.0]) == (rig.asked, rig.seconds)
+    # The second had half of the time; that it did not answer in it is no failure of its provider.
+    assert {FIRST: ["failure: ProviderTimeout"], SECOND: ["ignored"]} == rig.breakers.told
+
+
+def test_a_deadline_shorter_than_an_attempt_does_not_hide_that_a_provider_hangs(rig: Rig) -> None:
+    """The first attempt has all the time that there is."""
+    rig.slow = 10.0
+    rig.scripts[FIRST] = [refused(ProviderTimeout, status=None)]
+    with pytest.raises(ProviderTimeout):
+        rig.run(FIRST, policy=ResiliencePolicy(jitter=0, deadline=timedelta(seconds=10)))
+    assert {FIRST: ["failure: ProviderTimeout"]} == rig.breakers.told
+
+
+def test_a_timeout_that_the_provider_itself_reports_counts_however_late(rig: Rig) -> None:
+    """Status 408 or 504 is its own word."""
+    rig.slow = 40.0
+    rig.scripts = {model: [refused(ProviderTimeout, status=504)] for model in (FIRST, SECOND)}
+    with pytest.raises(ProviderTimeout):
+        rig.run(FIRST, SECOND, policy=ResiliencePolicy(jitter=0, deadline=timedelta(seconds=70)))
+    assert {one: ["failure: ProviderTimeout"] for one in (FIRST, SECOND)} == rig.breakers.told
 
 
 async def test_a_full_bulkhead_is_no_failure_of_the_provider(rig: Rig) -> None:

@@ -44,6 +44,7 @@ class Series:
     others: int = 0
     seconds: float = 0.0
     told: Told = field(default_factory=Told)
+    refused: CircuitOpen | None = None
     made: int = 0
 
     def run(self, *errors: BaseException) -> int:
@@ -60,7 +61,7 @@ class Series:
                 raise left.pop(0)
             return self.made
 
-        retry = Retry(FIRST, self.policy, timing, self.budget, deadline, self.others, self.told)
+        retry = Retry(FIRST, self.policy, timing, self.budget, deadline, self.others, self.told, lambda: self.refused)
         return asyncio.run(retry.run(attempt))
 
 
@@ -197,12 +198,46 @@ def test_the_deadline_counts_attempts_and_waits() -> None:
     assert [1.0] == series.time.waits
 
 
+def test_jitter_does_not_push_a_wait_beyond_the_deadline() -> None:
+    """The provider asked for 9.8 of the 10 seconds that are left; a tenth more would make the wait useless."""
+    series = Series(policy=ResiliencePolicy(attempts=2, deadline=timedelta(seconds=10)), time=PassingTime(draw=0.9))
+    assert 2 == series.run(limited(9.8))
+    assert [pytest.approx(9.9)] == series.time.waits  # pyright: ignore[reportUnknownMemberType]
+
+
 def test_a_cool_down_of_the_breaker_is_waited_for(series: Series) -> None:
     """Another call was told to wait; this one waits as long."""
     cooling = CircuitOpen("It cools down; wait.", breaker="b", state="cooling_down", retry_after=7.0)
     assert 2 == series.run(cooling)
     assert [7.0] == series.time.waits
     assert 500 == series.budget.tokens
+
+
+def test_another_model_is_asked_instead_of_waiting_for_the_end_of_a_cool_down(series: Series) -> None:
+    """It was another call that met the limit; this one need not wait for it."""
+    series.others = 1
+    with pytest.raises(CircuitOpen):
+        series.run(CircuitOpen("It cools down; wait.", breaker="b", state="cooling_down", retry_after=7.0))
+    assert (1, []) == (series.made, series.time.waits)
+
+
+@pytest.mark.parametrize("seconds", [60.0, None])
+def test_nobody_waits_for_a_breaker_that_stays_open(series: Series, seconds: float | None) -> None:
+    """This failure has opened it: the caller is told at once, with what went before."""
+    series.refused = CircuitOpen("It is open; wait.", breaker="b", state="open", retry_after=seconds)
+    with pytest.raises(CircuitOpen) as caught:
+        series.run(unavailable())
+    assert (1, []) == (series.made, series.time.waits)
+    assert isinstance(caught.value.__cause__, ProviderUnavailable)
+    assert "The attempt before failed: The provider is overloaded; try later." in caught.value.notes
+    assert [("not retrying", "CircuitOpen")] == series.told.what
+
+
+def test_a_breaker_that_may_admit_by_then_is_tried(series: Series) -> None:
+    """Its open time ends before the back-off does."""
+    series.refused = CircuitOpen("It is open; wait.", breaker="b", state="open", retry_after=0.5)
+    assert 2 == series.run(unavailable())
+    assert [1.0] == series.time.waits
 
 
 @pytest.mark.parametrize(("state", "seconds"), [("open", 7.0), ("forced_open", None), ("cooling_down", 300.0)])

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from cognition import CachePolicy, ConfigurationError, Rate, ResiliencePolicy, Settings
+from cognition import BreakerPolicy, CachePolicy, ConfigurationError, Rate, ResiliencePolicy, Settings
 from cognition.settings import address_of_provider, unknown_variables
 
 
@@ -28,6 +28,23 @@ def test_times_are_seconds_or_iso(monkeypatch: pytest.MonkeyPatch, text: str) ->
     assert timedelta(minutes=10) == Settings().cache.l1_ttl == Settings().resilience.attempt_timeout
 
 
+def test_the_numbers_of_the_breaker_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two levels down; the others keep their defaults."""
+    monkeypatch.setenv("COGNITION_RESILIENCE__BREAKER__FAILURE_THRESHOLD", "3")
+    monkeypatch.setenv("COGNITION_RESILIENCE__BREAKER__OPEN_FOR", "30")
+    monkeypatch.setenv("COGNITION_RESILIENCE__BREAKER__FAILURE_RATE", "0.5")
+
+    expected = BreakerPolicy(failure_threshold=3, open_for=timedelta(seconds=30), failure_rate=0.5)
+    assert ResiliencePolicy(breaker=expected) == Settings().resilience
+
+
+def test_a_permit_outlasts_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long attempts may take; else a fourth probe would begin beside three that still run."""
+    assert timedelta(seconds=75) == Settings().resilience.breaker.permit_lease
+    monkeypatch.setenv("COGNITION_RESILIENCE__ATTEMPT_TIMEOUT", "600")
+    assert timedelta(seconds=615) == Settings().resilience.breaker.permit_lease
+
+
 def test_prices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prices stay decimals from the environment on."""
     monkeypatch.setenv("COGNITION_PRICES", '{"local:m": {"input_per_million": "0.1", "output_per_million": "0.2"}}')
@@ -44,6 +61,8 @@ def test_prices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COGNITION_PRICES", "cheap", "variable COGNITION_PRICES"),
         ("COGNITION_PRICES", '{"m": {"input_per_million": "-1", "output_per_million": "0"}}', "zero or more"),
         ("COGNITION_RESILIENCE__ATTEMPTS", "0", "at least 1"),
+        ("COGNITION_RESILIENCE__BREAKER__OPEN_FOR", "soon", "variable COGNITION_RESILIENCE__BREAKER__OPEN_FOR"),
+        ("COGNITION_RESILIENCE__BREAKER__OPEN_FOR", "0", "times of a BreakerPolicy"),
     ],
 )
 def test_an_unusable_value_is_one_sentence(

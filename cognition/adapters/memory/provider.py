@@ -41,6 +41,9 @@ class ScriptedProvider:
         """Prepare more answers."""
         self._answers.extend(answers)
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Be ready."""
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Return or raise the next answer.
 

@@ -23,6 +23,7 @@ from cognition.adapters.postgres.breaker_rows import (
     uuid_of,
 )
 from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping
+from cognition.adapters.postgres.purging import deleting_oldest, in_parts
 from cognition.adapters.postgres.tables import circuit_breaker_history as history
 from cognition.domain.breaker import BreakerKey, BreakerPolicy
 from cognition.domain.breaker_standing import Admission, BreakerResult, Order, Recorded, Standing, Transition
@@ -101,6 +102,10 @@ class PostgresBreakers:
         rows = self._fetch(statement, most=limit, key=None if key is None else str(key))
         return [one for (row,) in rows if (one := transition_of(row)) is not None]
 
+    def forget_history(self, age: timedelta, limit: int) -> int:
+        """Delete up to `limit` transitions that are at least so old; return how many."""
+        return in_parts(self._engine, _FORGET, {"tenant": self._tenant, "age": age}, limit)
+
     def ping(self) -> None:
         """Return when the server answers."""
         ping(self._engine)
@@ -138,3 +143,11 @@ _latest = (
 )
 _HISTORY = compiled(_latest)
 _HISTORY_OF_ONE = compiled(_latest.where(history.c.breaker_key == sa.bindparam("key")))
+_FORGET = deleting_oldest(
+    history,
+    history.c.created_at,
+    sa.and_(
+        history.c.tenant == sa.bindparam("tenant"),
+        history.c.created_at <= sa.func.now() - sa.bindparam("age", type_=sa.Interval()),
+    ),
+)

@@ -41,6 +41,14 @@ class ModelProvider:
         """Connect to nothing yet."""
         self._on_loop: _OnLoop | None = None
 
+    async def prepare(self, request: CompletionRequest) -> None:
+        """Import the provider's SDK, open its client, start the local server; a later `ask` finds them.
+
+        Raises:
+            ConfigurationError: The model, key or address cannot be right.
+        """
+        await self._model(request)
+
     async def ask(self, request: CompletionRequest) -> ModelResponse:
         """Return the model's answer; one request, no retries.
 
@@ -96,7 +104,8 @@ class ModelProvider:
         if task is None:
             task = here.models[key] = asyncio.create_task(asyncio.to_thread(_make, here, *key))
             task.add_done_callback(lambda made: _forget_failed(here, key, made))
-        return await asyncio.shield(task)  # a caller that gives up must not take it from the others
+        # A caller that gives up must not take it from the others.
+        return task.result() if task.done() else await asyncio.shield(task)
 
     async def _local_endpoint(self, here: _OnLoop, model: str) -> LocalEndpoint:
         name = model.partition(":")[2]

@@ -257,6 +257,20 @@ class BreakerStoreContract:
             teller.succeed(permit=given)
         assert (BreakerState.HALF_OPEN, 1) == (teller.standing().state, teller.standing().half_open_successes)
 
+    # -- history ------------------------------------------------------------------------------------------------------
+
+    def test_old_transitions_are_forgotten_oldest_first(self, teller: BreakerTeller, wait: Wait) -> None:
+        """As many as asked for; what is younger stays, and so does the breaker's state."""
+        teller.trip()
+        wait(2 * SHORT)
+        teller.fail(permit=teller.admit().permit)
+        assert 0 == teller.store.forget_history(timedelta(hours=1), 10)
+        assert 1 == teller.store.forget_history(timedelta(0), 1)
+        left = [BreakerState.OPEN, BreakerState.HALF_OPEN]
+        assert left == [one.to_state for one in teller.store.history(None, 10)]
+        assert 2 == teller.store.forget_history(timedelta(0), 10)
+        assert ([], BreakerState.OPEN) == (teller.store.history(None, 10), teller.standing().state)
+
 
 def _shape(standing: Standing) -> tuple[object, ...]:
     return standing.state, standing.generation, standing.permits
