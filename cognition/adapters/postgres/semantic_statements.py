@@ -19,15 +19,15 @@ _CANDIDATES_MAX = 1000  # pgvector's own limit
 
 # For this transaction only. Each branch is one way to search, so the planner has nothing to choose, and must not be led
 # astray by what it believes about sizes: the branch of the index may not sort, and compiling would take longer than any
-# search.
+# search. One statement for all of them, because each takes a while of its own.
 _SEARCH = """
-SET LOCAL enable_sort = off;
-SET LOCAL jit = off;
-SET LOCAL hnsw.iterative_scan = strict_order;
-SET LOCAL hnsw.ef_search = {candidates};
-SET LOCAL hnsw.scan_mem_multiplier = 4;
-SET LOCAL ivfflat.iterative_scan = relaxed_order;
-SET LOCAL ivfflat.probes = 32;
+SELECT set_config('enable_sort', 'off', true),
+    set_config('jit', 'off', true),
+    set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('hnsw.ef_search', '{candidates}', true),
+    set_config('hnsw.scan_mem_multiplier', '4', true),
+    set_config('ivfflat.iterative_scan', 'relaxed_order', true),
+    set_config('ivfflat.probes', '32', true);
 """
 
 _SIZES = """,
