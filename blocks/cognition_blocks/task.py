@@ -73,10 +73,13 @@ class PromptTask:
     returns: Returns
     call: dict[str, Any]
 
-    def __getstate__(self) -> list[Any]:
-        """Return what travels, the fields in their order, and remember that it does: a worker will make the calls."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what travels to another process, and remember that it does: a worker will make the calls.
+
+        Not `__getstate__`, which dataclasses replace before Python 3.11.4.
+        """
         _sent_away.add(self)
-        return [getattr(self, one.name) for one in fields(self)]
+        return _arrived, tuple(getattr(self, one.name) for one in fields(self))
 
     def prompt_of(self, value: object) -> Prompt:
         """Return what the prompt function returned.
@@ -90,6 +93,10 @@ class PromptTask:
     def result_of(self, completion: Completion[Any]) -> Any:
         """Return what the task returns."""
         return completion if self.returns == "completion" else completion.output
+
+
+def _arrived(function: str, llm: LLM | str | None, returns: Returns, call: dict[str, Any]) -> PromptTask:
+    return PromptTask(function=function, llm=llm, returns=returns, call=call)
 
 
 def answer(task: PromptTask, prompt: object) -> Any:
