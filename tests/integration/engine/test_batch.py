@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
+from cognition import ResiliencePolicy
 from cognition.domain.cache_policy import CacheMode
 from cognition.errors import CognitionError, OnlyCachedMiss, RequestRejected
 from cognition.testing import Fault, ReceivedCall, Reply
@@ -105,7 +106,8 @@ def test_a_batch_asks_no_more_at_a_time_than_it_may(stage: Stage) -> None:
         return Reply()
 
     stage.provider.default = count
-    stage.open().complete_many(PROMPTS[:24], credentials=stage.credentials)
+    few = ResiliencePolicy(max_concurrent=8)
+    stage.open().complete_many(PROMPTS[:24], credentials=stage.credentials, resilience=few)
     assert 2 <= most[0] <= 8
 
 
