@@ -23,11 +23,11 @@ from statistics import median
 from typing import Any, TypeVar
 
 import psycopg2
-from pydantic_ai.messages import ModelResponse, TextPart
 from sqlalchemy import make_url
 
 from benchmarks._semantic_rows import TENANT, Population, build_index, fill
-from cognition import Cognition, CompletionRequest, SemanticPolicy, Settings
+from benchmarks.hot_path import InstantProvider
+from cognition import Cognition, SemanticPolicy, Settings
 from cognition.adapters.embedded import EmbeddedServers
 from cognition.adapters.embedders import LocalEmbedder
 from cognition.adapters.postgres import migrate
@@ -43,7 +43,6 @@ LARGE, SMALL = "large", "small"
 ROWS = 10_000
 GOAL = 1.3
 _WARM_UP = 10
-_ANSWER = "Open the settings, look for the entry that names it, and follow what the page says. " * 4
 
 _ACTIONS = ("change", "delete", "find", "download", "share")
 _THINGS = ("profile picture", "billing address", "invoice", "access token", "report", "calendar", "backup", "signature")
@@ -75,21 +74,6 @@ _ADOPT = """
     UPDATE llm_semantic_cache SET tenant = %s, namespace = %s, scope_key = %s, embedder_fingerprint = %s
     WHERE tenant = %s
 """
-
-
-class InstantProvider:
-    """Answers at once."""
-
-    async def prepare(self, request: CompletionRequest) -> None:
-        """Be ready."""
-
-    async def ask(self, request: CompletionRequest) -> ModelResponse:
-        """Return always the same text."""
-        del request
-        return ModelResponse(parts=[TextPart(_ANSWER)], finish_reason="stop")
-
-    async def close(self) -> None:
-        """Hold nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,9 +259,8 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        machinery.cache.layers.forget_parent()
-        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.buffer, machinery.stores)
-        for part in (*parts, machinery.circuits):
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits)
+        for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers):
             part.forget()
         for breaker in machinery.breakers:
             breaker.forget()

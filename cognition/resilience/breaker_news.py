@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerVerdict
-from cognition.domain.breaker_standing import BreakerResult, Recorded
+from cognition.domain.breaker import BreakerPolicy, BreakerVerdict
+from cognition.domain.breaker_standing import BreakerResult
 from cognition.resilience.breaker_copies import Copy
-from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.own_breakers import OwnBreakers
 from cognition.resilience.passage import Ticket
 
@@ -37,8 +36,3 @@ def is_news(copy: Copy | None, policy: BreakerPolicy, result: BreakerResult) -> 
 def as_own(result: BreakerResult, ticket: Ticket) -> BreakerResult:
     """Return a result as this worker's own breaker admitted it."""
     return replace(result, generation=ticket.own_generation, permit=ticket.own_permit)
-
-
-def record(key: BreakerKey, policy: BreakerPolicy, result: BreakerResult, store: BreakerStore) -> Recorded:
-    """Tell a store how a call ended."""
-    return store.record(key, policy, result)

@@ -31,7 +31,7 @@ from cognition.events import (
 from cognition.resilience import circuit_breaker
 from cognition.resilience.breaker_copies import BreakerCopies, Copy
 from cognition.resilience.breaker_link import BreakerLink
-from cognition.resilience.breaker_news import as_own, is_current, is_news, is_routine, record
+from cognition.resilience.breaker_news import as_own, is_current, is_news, is_routine
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.breaker_times import BreakerTimes
 from cognition.resilience.in_thread import InThread
@@ -306,7 +306,9 @@ class SharedBreakers:
                 # Forty successes at once end a run of failures together; one of them tells.
                 copy.last_success_at = taken_at
                 copy.standing = replace(copy.standing, consecutive_failures=0)
-        recorded = None if self._link.is_blocked else await self._link.ask(partial(record, key, policy, result))
+        recorded = None
+        if not self._link.is_blocked:
+            recorded = await self._link.ask(lambda store: store.record(key, policy, result))
         if recorded is None:
             self._lose()
             return

@@ -19,13 +19,14 @@ from cognition.domain.routing import Target, chain_of
 from cognition.errors import CognitionError, ProviderTimeout, ProviderUnavailable
 from cognition.events import Emit, FellBack, RetryDenied, RetryScheduled
 from cognition.ports import Clock, Provider
+from cognition.resilience.in_thread import InThread
 from cognition.resilience.pipeline import Pipeline
 from cognition.resilience.policy import Rules
 from cognition.services.all_layers import AllLayers
 from cognition.services.cost_control import Attempt, CostControl
 from cognition.services.policies import Policies
 from cognition.services.semantic_layer import Sighting
-from cognition.services.single_flight import InThread, Land, SingleFlight, no_lease
+from cognition.services.single_flight import Land, SingleFlight, no_lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ class LayeredCache:
         """Return when L2 has all copies that were made before."""
         self._behind.settle()
 
-    def forget_parent(self) -> None:
+    def forget(self) -> None:
         """Start anew after a fork."""
         self._behind.forget()
 

@@ -22,12 +22,12 @@ from cognition.domain.semantic import LabelSource
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import CognitionError
 from cognition.events import CheckDue, Event
+from cognition.resilience.in_thread import InThread
 from cognition.resilience.policy import ResiliencePolicy
 from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
 from cognition.services.semantic_trust import SemanticTrust
-from cognition.services.single_flight import InThread
 
 CHECK_TAG = "cognition:check"
 """Marks calls that the engine makes for itself in the ledger, so that nobody has to wonder who made them."""

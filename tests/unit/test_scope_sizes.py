@@ -6,18 +6,9 @@ import pytest
 
 from cognition.adapters.postgres.scope_sizes import ScopeSizes, Search
 from cognition.testing.contracts.samples import an_address
+from tests.unit.passing_time import PassingTime
 
 ONE, OTHER = an_address("one"), an_address("other", namespace="billing")
-
-
-class Seconds:
-    """A clock that stands still until it is told."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.mark.parametrize(
@@ -50,12 +41,12 @@ def test_scopes_that_differ_are_counted() -> None:
 @pytest.mark.parametrize(("rows", "seconds", "search"), [(1, 5, "exact"), (101, 60, "index")])
 def test_a_size_is_forgotten(rows: int, seconds: float, search: Search) -> None:
     """The scope may have grown, which makes comparing row by row slow; soon it is counted again."""
-    clock = Seconds()
-    sizes = ScopeSizes(exact_rows=100, clock=clock)
+    time = PassingTime()
+    sizes = ScopeSizes(exact_rows=100, clock=lambda: time.passed)
     sizes.note("e", ONE, rows)
-    clock.now += seconds - 1
+    time.let_pass(seconds - 1)
     assert search == sizes.search("e", [ONE])
-    clock.now += 1
+    time.let_pass(1)
     assert None is sizes.search("e", [ONE])
 
 

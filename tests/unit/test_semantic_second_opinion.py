@@ -138,7 +138,7 @@ def test_without_a_judge_vectors_compare_prose(make_near: MakeNear, answer: str,
     rig.engine.complete(ASKED, semantic=CHECKED)
     # The embedder is asked for both answers when they are compared, and nothing can be waited for but that.
     eventually(lambda: rig.embedder is not None and answer in rig.embedder.embedded)
-    _background_ends(rig)
+    rig.settle()
     assert verdicts == [event.label.right for event in rig.seen(PairJudged)]
 
 
@@ -231,7 +231,7 @@ def test_an_error_in_the_background_is_logged_once(make_near: MakeNear, caplog: 
     with caplog.at_level(logging.WARNING, logger="cognition"):
         assert "l3" == rig.layer(ASKED, semantic=CHECKED)
         eventually(lambda: bool(caplog.records))
-        _background_ends(rig)
+        rig.settle()
     assert ["Work in the background failed: It is overloaded; try later."] == caplog.messages
     assert [] == rig.seen(PairJudged)
     (check,) = [row for row in rig.rows if CHECK_TAG in row.attribution.tags]
@@ -245,7 +245,7 @@ def test_a_judge_that_fails_says_nothing(make_near: MakeNear) -> None:
     rig.engine.complete(CACHED)
     rig.engine.complete(ASKED, semantic=JUDGED)
     eventually(lambda: rig.script.calls == 3)
-    _background_ends(rig)
+    rig.settle()
     assert [] == rig.seen(PairJudged)
 
 
@@ -264,8 +264,3 @@ def test_closing_does_not_wait_for_checks(make_near: MakeNear) -> None:
     assert not closing.is_alive()
     assert 1 == provider.cancelled
     assert ["cancelled"] == [row.status for row in rig.ledger.rows if CHECK_TAG in row.attribution.tags]
-
-
-def _background_ends(rig: Rig) -> None:
-    """Wait until nothing runs in the background."""
-    rig.settle()

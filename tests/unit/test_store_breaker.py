@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from cognition.errors import CacheUnavailable
 from cognition.events import Event, StoreFailed, StoreRecovered
 from cognition.resilience.store_breaker import StoreBreaker
+from tests.unit.memory_engine import eventually
 
 
 class Store:
@@ -33,14 +32,6 @@ class Store:
         if self.down:
             raise CacheUnavailable.of("redis", "no connection")
         return "answer"
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for another thread, for a few milliseconds as a rule."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture
