@@ -33,7 +33,7 @@ from cognition.domain.completion import (
     check_prompts,
 )
 from cognition.domain.output import output_type
-from cognition.domain.routing import Fallback, Route, fallbacks_of
+from cognition.domain.routing import Fallback, fallbacks_of
 from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
@@ -45,7 +45,7 @@ from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
-from cognition.settings import Settings, address_of_provider
+from cognition.settings import Settings, address_of_provider, route_of
 from cognition.wiring import Machinery, build
 
 
@@ -237,8 +237,8 @@ class Cognition:
         _registry.all.discard(self)
         machinery = self._machinery
         machinery.cache.layers.settle()
-        for breaker in (*machinery.breakers, machinery.circuits):
-            breaker.close()
+        for part in (*machinery.breakers, machinery.circuits, machinery.money.renewal):
+            part.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
             closing.callback(machinery.stores.close)
@@ -259,7 +259,7 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits)
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits, machinery.money.renewal)
         for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers):
             part.forget()
         for breaker in machinery.breakers:
@@ -287,13 +287,9 @@ class Cognition:
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
             semantic=semantic_policy_of(options.get("semantic", self._settings.semantic), self._settings.semantic),
             resilience=options.get("resilience") or self._settings.resilience,
-            fallbacks=_routes(self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks)),
+            fallbacks=tuple(map(route_of, self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks))),
             gate=options.get("gate") or nullcontext,
         )
-
-
-def _routes(fallbacks: Sequence[Fallback]) -> tuple[Route, ...]:
-    return tuple(Route(one, address_of_provider(one.model.partition(":")[0])) for one in fallbacks)
 
 
 class _Registry:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.pricing import Rate
-from cognition.domain.routing import Fallback
+from cognition.domain.routing import Fallback, Route
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
 from cognition.resilience.policy import ResiliencePolicy
@@ -110,6 +110,11 @@ def address_of_provider(provider: str) -> str | None:
     plain = (f"{provider.partition('-')[0].upper()}_BASE_URL",)
     found = [os.environ.get(name, "") for name in _ADDRESS_VARIABLES.get(provider, plain)]
     return "|".join(found) if any(found) else None
+
+
+def route_of(fallback: Fallback) -> Route:
+    """Return how a fallback is reached: at the address in the environment, unless its credentials say another."""
+    return Route(fallback, address_of_provider(fallback.model.partition(":")[0]))
 
 
 def unknown_variables() -> list[str]:

@@ -35,6 +35,7 @@ from cognition.services.single_flight import Codec, SingleFlight
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
+from cognition.wiring.spending import Money, money_of, route_to
 from cognition.wiring.stores import Stores, open_stores
 
 # Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
@@ -59,6 +60,7 @@ class Machinery:
         breakers: One for each store.
         circuits: One for each model and account, shared by all processes; on the loop.
         breaker_control: What people do to those.
+        money: What budgets need.
         stores: Where everything is kept.
     """
 
@@ -75,6 +77,7 @@ class Machinery:
     breakers: tuple[StoreBreaker, ...]
     circuits: SharedBreakers
     breaker_control: BreakerControl
+    money: Money
     stores: Stores
 
 
@@ -111,13 +114,17 @@ def assemble(
     base = _base(stores, models, clock, loop)
     near = base.near
     layers = AllLayers(base.exact, near.layer if near else None)
+    prices = GenaiPrices(settings.prices)
+    money = money_of(stores, prices, loop, clock, base.observers.emit)
     circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
     parts = Collaborators(
         layers=layers,
         flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
         pipeline=_pipeline(circuits, clock),
-        costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
+        costs=CostControl(prices, base.buffer, money.spending, clock),
+        spending=money.spending,
+        route_to=route_to,
         in_thread=loop.in_thread,
     )
     completion = CompletionService(parts, clock, base.observers.emit)
@@ -135,9 +142,10 @@ def assemble(
         bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
-        breakers=base.breakers,
+        breakers=(*base.breakers, money.breaker),
         circuits=circuits,
         breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
+        money=money,
         stores=stores,
     )
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -168,12 +169,14 @@ class FragileBudgets(MemoryBudgets):
     Attributes:
         outage: Takes them down.
         claims: What was asked for, in order.
+        renewed: What was prolonged, in order.
     """
 
     def __init__(self, clock: Clock, ledger: MemoryLedger) -> None:
         super().__init__(clock, ledger)
         self.outage = Outage()
         self.claims: list[Claim] = []
+        self.renewed: list[set[CallAttempt]] = []
 
     def reserve(self, claim: Claim) -> Reservation:
         """Set aside, or fail while it is down."""
@@ -185,6 +188,12 @@ class FragileBudgets(MemoryBudgets):
         """Book, or fail while it is down."""
         self.outage.check()
         return super().settle(attempt, cost_usd, batch)
+
+    def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
+        """Prolong, or fail while it is down."""
+        self.outage.check()
+        self.renewed.append(super().renew(attempts, lease))
+        return self.renewed[-1]
 
     def budgets(self) -> list[Budget]:
         """Tell, or fail while it is down."""

@@ -1,0 +1,57 @@
+"""Which budgets there are, known without asking for each call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from cognition.domain.budget import Budget, Scope
+from cognition.resilience.budget_store import BudgetStore
+from cognition.resilience.store_breaker import Guarded
+
+FRESH_SECONDS = 1.0
+"""So soon a budget that was set elsewhere counts here; most tenants have none, and pay nothing for asking."""
+
+
+class KnownBudgets:
+    """The budgets of a tenant, as of a second ago at most while their store answers; thread-safe."""
+
+    def __init__(self, budgets: Guarded[BudgetStore]) -> None:
+        """Know nothing yet.
+
+        Args:
+            budgets: Where they are kept.
+        """
+        self._budgets = budgets
+        self._lock = threading.Lock()
+        self._known: Sequence[Budget] | None = None
+        self._since = 0.0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is known may be used without asking."""
+        return self._known is not None and time.monotonic() - self._since < FRESH_SECONDS
+
+    def refresh(self) -> None:
+        """Ask what there is, unless that is known already; blocks. While the store is down the last answer counts."""
+        if self.is_fresh:
+            return
+        asked = time.monotonic()
+        known = self._budgets.call(self._budgets.store.budgets, None)
+        with self._lock:
+            # Somebody who asked later may have been answered first.
+            if known is not None and asked >= self._since:
+                self._known, self._since = known, asked
+
+    def forget(self) -> None:
+        """Ask anew before the next call, because a budget was changed here."""
+        with self._lock:
+            self._since = 0.0
+
+    def applicable(self, subjects: Mapping[Scope, str]) -> list[tuple[Budget, str]] | None:
+        """Return the budgets that a call has to fit into, each with whose counter it uses; None when nobody knows."""
+        if self._known is None:
+            return None
+        found = ((budget, budget.counts_for(subjects)) for budget in self._known)
+        return [(budget, subject) for budget, subject in found if subject is not None]
