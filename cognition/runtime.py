@@ -222,7 +222,7 @@ class Cognition:
             tenant=self._settings.tenant,
             namespace=options.get("namespace", "default"),
             instructions=options.get("instructions"),
-            settings=options.get("settings"),
+            settings=self._model_settings(options),
             output=output_type(options.get("output", str)),
             parameters=options.get("parameters"),
             credentials=credentials,
@@ -280,6 +280,10 @@ class Cognition:
         return Calls(
             first=first, prompts=prompts, attribution=attribution_of(options.get("attribution")), request_ids=ids
         )
+
+    def _model_settings(self, options: CallOptions[Any]) -> Mapping[str, Any] | None:
+        given, longest = options.get("settings"), self._settings.max_tokens
+        return given if longest is None else {"max_tokens": longest, **(given or {})}
 
     def _policies(self, options: CallOptions[Any]) -> Policies:
         fallbacks = options.get("fallbacks")

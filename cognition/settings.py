@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
         home: Folder of the embedded servers.
         tenant: Whose calls these are; tenants never see each other's answers.
         model: The model of calls that name none, as `provider:model`.
+        max_tokens: How long answers may be, of calls that do not say it themselves; the provider is told, and a budget
+            sets aside no more than that.
         embedder: What turns prompts into vectors, `local:all-minilm-l6-v2` or `provider:model`; None switches the
             semantic layer off.
         verifier: What decides about neighbours that are neither near nor far, `onnx:folder`.
@@ -59,6 +61,7 @@ class Settings(BaseSettings):
     home: Path | None = None
     tenant: str = "default"
     model: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
     embedder: str | None = None
     verifier: str | None = None
     cache: CachePolicy = CachePolicy()

@@ -95,7 +95,10 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     loop = OwnerLoop(_WORKERS)
     # Before any store is opened: what is wrong with a name should not cost a start of servers.
     models = open_models(settings, loop, provider)
-    return assemble(open_stores(settings, clock), settings, clock, models, loop)
+    machinery = assemble(open_stores(settings, clock), settings, clock, models, loop)
+    # From the first call on it is known whether a budget limits it, also when the database goes away before.
+    machinery.money.known.refresh()
+    return machinery
 
 
 def assemble(

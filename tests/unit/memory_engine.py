@@ -200,6 +200,11 @@ class FragileBudgets(MemoryBudgets):
         self.outage.check()
         return super().budgets()
 
+    def version(self) -> str:
+        """Tell, or fail while it is down."""
+        self.outage.check()
+        return super().version()
+
     def look(self, subjects: Mapping[Scope, str]) -> list[Standing]:
         """Tell, or fail while it is down."""
         self.outage.check()

@@ -103,6 +103,19 @@ def test_an_answer_of_the_wrong_shape_is_paid_for(rig: Rig) -> None:
     assert ["failed_billed"] == [row.status for row in rig.rows]
 
 
+def test_settings_may_limit_answers_that_say_nothing_themselves() -> None:
+    """The provider is told so, and no more is set aside; a call that says it itself wins."""
+    rig = Rig(settings=settings().model_copy(update={"max_tokens": 5}))
+    rig.budgets.put(budget("10"), "test")
+    rig.script.then(costing(1), costing(1))
+
+    rig.engine.complete("One?", attribution=ALICE)
+    ask(rig, "Two?")
+
+    assert [Decimal(5), Decimal(4)] == [claim.estimate_usd for claim in rig.budgets.claims]
+    assert [5, 4] == [(request.settings or {})["max_tokens"] for request in rig.script.requests]
+
+
 def test_a_run_has_a_cap_of_its_own(rig: Rig) -> None:
     """All that runs within one root flow run shares it; the next run has another."""
     rig.budgets.put(Budget.per_run("4"), "test")

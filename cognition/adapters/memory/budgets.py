@@ -166,6 +166,11 @@ class MemoryBudgets:
         with self._lock:
             return sorted(self._books.budgets.values(), key=_identity)
 
+    def version(self) -> str:
+        """Return what changes whenever a budget does."""
+        with self._lock:
+            return str(hash(tuple(self._books.budgets.values())))
+
     def ping(self) -> None:
         """Return; memory always answers."""
 
