@@ -112,6 +112,6 @@ def _hours(duration: timedelta) -> Decimal:
 
 def _hours_later(now: datetime, hours: Decimal) -> datetime | None:
     try:
-        return now + timedelta(microseconds=int(hours * 3_600_000_000))
+        return now + timedelta(microseconds=round(hours * 3_600_000_000))
     except OverflowError:
         return None  # beyond the year 9999

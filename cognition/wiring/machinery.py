@@ -20,6 +20,7 @@ from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
@@ -59,6 +60,7 @@ class Machinery:
         breakers: One for each store.
         circuits: One for each model and account, shared by all processes; on the loop.
         breaker_control: What people do to those.
+        budget_control: What people do to budgets.
         stores: Where everything is kept.
     """
 
@@ -75,6 +77,7 @@ class Machinery:
     breakers: tuple[StoreBreaker, ...]
     circuits: SharedBreakers
     breaker_control: BreakerControl
+    budget_control: BudgetControl
     stores: Stores
 
 
@@ -138,6 +141,7 @@ def assemble(
         breakers=base.breakers,
         circuits=circuits,
         breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
+        budget_control=BudgetControl(stores.budgets, settings.tenant, clock),
         stores=stores,
     )
 

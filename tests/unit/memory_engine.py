@@ -15,6 +15,8 @@ from pydantic_ai.usage import RequestUsage
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgetAdmin,
+    MemoryBudgets,
     MemoryDurableEntries,
     MemoryEmbedder,
     MemoryEntries,
@@ -33,6 +35,7 @@ from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
 from cognition.ports import Clock, Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.budget_control import BudgetStores
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
 
@@ -224,10 +227,12 @@ class Rig:
             self.durable = FragileDurable(self.clock)
             self.fast, self.pairs = FragileFast(self.clock), FragilePairs()
             self.semantic = FragileSemantic(self.clock, self.durable, self.pairs)
+            self.budgets = MemoryBudgets(self.clock, self.ledger)
         else:
             other = self.beside
             self.clock, self.ledger, self.durable = other.clock, other.ledger, other.durable
             self.fast, self.pairs, self.semantic = other.fast, other.pairs, other.semantic
+            self.budgets = other.budgets
         stores = Stores(
             fast=self.fast,
             durable=self.durable,
@@ -237,6 +242,7 @@ class Rig:
             semantic=self.semantic,
             pairs=self.pairs,
             breakers=MemoryBreakers(self.clock),
+            budgets=BudgetStores(calls=self.budgets, admin=MemoryBudgetAdmin(self.budgets, self.ledger)),
         )
         self.machinery = assemble(
             stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)
