@@ -41,6 +41,7 @@ from cognition.ports import Clock, Provider
 from cognition.resilience.bulkhead import Utilisation
 from cognition.resilience.policy import Gate, ResiliencePolicy
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
@@ -136,6 +137,11 @@ class Cognition:
     def breakers(self) -> BreakerControl:
         """List the circuit breakers, force or reset them, and see how they changed."""
         return self._machinery.breaker_control
+
+    @property
+    def budgets(self) -> BudgetControl:
+        """Set budgets, see how they stand, adjust them, and look after their alerts."""
+        return self._machinery.budget_control
 
     @property
     def observers(self) -> Observers:

@@ -20,6 +20,7 @@ from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
@@ -61,6 +62,7 @@ class Machinery:
         circuits: One for each model and account, shared by all processes; on the loop.
         breaker_control: What people do to those.
         money: What budgets need.
+        budget_control: What people do to budgets.
         stores: Where everything is kept.
     """
 
@@ -78,6 +80,7 @@ class Machinery:
     circuits: SharedBreakers
     breaker_control: BreakerControl
     money: Money
+    budget_control: BudgetControl
     stores: Stores
 
 
@@ -131,9 +134,7 @@ def assemble(
         in_thread=loop.in_thread,
     )
     completion = CompletionService(parts, clock, base.observers.emit)
-    if near is not None:
-        opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
-        base.observers.add(SecondOpinion(opinion).observe)
+    _second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
@@ -149,6 +150,7 @@ def assemble(
         circuits=circuits,
         breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
         money=money,
+        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, money.known.forget),
         stores=stores,
     )
 
@@ -166,6 +168,13 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
         buffer=base.buffer,
         clock=clock,
     )
+
+
+def _second_opinion(base: _Base, completion: CompletionService, loop: OwnerLoop) -> None:
+    """Let answers of L3 be compared with the provider's own, in the background."""
+    if base.near is not None:
+        opinion = OpinionParts(base.near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
+        base.observers.add(SecondOpinion(opinion).observe)
 
 
 def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:
@@ -191,7 +200,7 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    books = Books(stores.ledger, stores.budgets, stores.pairs if models.embedder else None)
+    books = Books(stores.ledger, stores.budgets.calls, stores.pairs if models.embedder else None)
     buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
     # One of its own, as pgvector has: L2 goes on without the tables of L3.

@@ -45,7 +45,7 @@ def money_of(stores: Stores, prices: Prices, loop: OwnerLoop, clock: Clock, emit
         clock: Returns the present time.
         emit: Told when a limit is reached.
     """
-    budgets = Guarded(stores.budgets, StoreBreaker("budgets", stores.budgets.ping, emit))
+    budgets = Guarded(stores.budgets.calls, StoreBreaker("budgets", stores.budgets.calls.ping, emit))
     known, renewal = KnownBudgets(budgets), LeaseRenewal(budgets)
     parts = SpendingParts(
         budgets=budgets,

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from cognition.adapters.embedded import ensure_running
 from cognition.adapters.memory import MemoryEntries, MemoryLeases
 from cognition.adapters.postgres.breakers import PostgresBreakers
+from cognition.adapters.postgres.budget_admin import PostgresBudgetAdmin
 from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
@@ -24,7 +25,7 @@ from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
-from cognition.resilience.budget_store import BudgetStore
+from cognition.services.budget_control import BudgetStores
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -58,7 +59,7 @@ class Stores:
     semantic: SemanticStore
     pairs: PairStore
     breakers: BreakerStore
-    budgets: BudgetStore
+    budgets: BudgetStores
     maintenance: SemanticMaintenanceStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
@@ -114,7 +115,9 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
         breakers=PostgresBreakers(database, settings.tenant),
-        budgets=PostgresBudgets(database, settings.tenant),
+        budgets=BudgetStores(
+            calls=PostgresBudgets(database, settings.tenant), admin=PostgresBudgetAdmin(database, settings.tenant)
+        ),
         maintenance=SemanticMaintenance(database, clock),
         database=database,
         redis=redis,

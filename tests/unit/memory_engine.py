@@ -17,6 +17,7 @@ from pydantic_ai.usage import RequestUsage
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgetAdmin,
     MemoryBudgets,
     MemoryDurableEntries,
     MemoryEmbedder,
@@ -38,6 +39,7 @@ from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
 from cognition.ports import Clock, Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.budget_control import BudgetStores
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
 
@@ -292,7 +294,7 @@ class Rig:
             semantic=self.semantic,
             pairs=self.pairs,
             breakers=MemoryBreakers(self.clock),
-            budgets=self.budgets,
+            budgets=BudgetStores(calls=self.budgets, admin=MemoryBudgetAdmin(self.budgets, self.ledger)),
         )
         self.machinery = assemble(
             stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)
