@@ -75,14 +75,18 @@ class BudgetControl:
     answer.
     """
 
-    def __init__(self, stores: BudgetStores, tenant: str, clock: Clock) -> None:
+    def __init__(
+        self, stores: BudgetStores, tenant: str, clock: Clock, changed: Callable[[], None] = lambda: None
+    ) -> None:
         """Use stores.
 
         Args:
             stores: Where budgets are kept.
             tenant: Whose budgets.
             clock: Returns the present time.
+            changed: Called after a budget was changed, so that calls of this process learn of it at once.
         """
+        self._changed = changed
         self._store = stores.calls
         self._admin = stores.admin
         self._tenant = tenant
@@ -108,7 +112,7 @@ class BudgetControl:
                 f"This engine spends for tenant {self._tenant!r}, which a budget of tenant {budget.subject!r} would"
                 f" never limit; write subject={self._tenant!r}."
             )
-        return self._store.put(budget, by)
+        return self._put(budget, by)
 
     def list(self) -> list[Budget]:
         """Return all budgets, ordered by scope, subject and period; those that are off too."""
@@ -121,7 +125,7 @@ class BudgetControl:
             ConfigurationError: There is no such budget.
         """
         off = replace(self._find(budget).budget, active=False)
-        self._store.put(off, by)
+        self._put(off, by)
         return off
 
     def status(self, **who: Unpack[Who]) -> Sequence[Standing]:
@@ -321,6 +325,11 @@ class BudgetControl:
         if older_than < timedelta(days=1):
             raise ConfigurationError(f"Reservations are kept for a day at least, not {older_than}; give a longer time.")
         return self._admin.purge(older_than, limit)
+
+    def _put(self, budget: Budget, by: str) -> UUID:
+        budget_id = self._store.put(budget, by)
+        self._changed()
+        return budget_id
 
     def _find(self, budget: BudgetName) -> Counted:
         return find_budget(budget, self.list())

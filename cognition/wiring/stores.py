@@ -45,7 +45,7 @@ class Stores:
         semantic: L3.
         pairs: Similar questions that met, and verdicts on them.
         breakers: Circuit breakers that all processes share.
-        budgets: What may be spent.
+        budgets: What may be spent, and what is.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.

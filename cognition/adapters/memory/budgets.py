@@ -121,6 +121,11 @@ class MemoryBudgets:
         with self._books.lock:
             return sorted(self._books.budgets.values(), key=identity)
 
+    def version(self) -> str:
+        """Return what changes whenever a budget does."""
+        with self._books.lock:
+            return str(hash(tuple(self._books.budgets.values())))
+
     def ping(self) -> None:
         """Return; memory always answers."""
 
