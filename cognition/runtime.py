@@ -148,6 +148,14 @@ class Cognition:
         """Add callables that see every event."""
         return self._machinery.observers
 
+    def failures(self, flow_run_id: str) -> Mapping[str, int]:
+        """Return how many calls of a flow run, and of its subflows, got which error in this process.
+
+        Args:
+            flow_run_id: Which run.
+        """
+        return self._machinery.failures.of(flow_run_id)
+
     def utilisation(self) -> list[Utilisation]:
         """Return how many calls of this process are at each service, and how many wait for it."""
         return self._machinery.bulkheads.utilisation()
@@ -266,7 +274,7 @@ class Cognition:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
         parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits, machinery.money.renewal)
-        for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers):
+        for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers, machinery.failures):
             part.forget()
         for breaker in machinery.breakers:
             breaker.forget()

@@ -27,6 +27,7 @@ from cognition.services.cost_control import CostControl
 from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
+from cognition.services.failure_counts import FailureCounts
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import Books, LedgerBuffer
 from cognition.services.reporting import LedgerReports
@@ -63,6 +64,7 @@ class Machinery:
         breaker_control: What people do to those.
         money: What budgets need.
         budget_control: What people do to budgets.
+        failures: Errors of calls, by flow run.
         stores: Where everything is kept.
     """
 
@@ -81,6 +83,7 @@ class Machinery:
     breaker_control: BreakerControl
     money: Money
     budget_control: BudgetControl
+    failures: FailureCounts
     stores: Stores
 
 
@@ -150,6 +153,7 @@ def assemble(
         circuits=circuits,
         breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
         money=money,
+        failures=base.failures,
         budget_control=BudgetControl(stores.budgets, settings.tenant, clock, money.known.forget),
         stores=stores,
     )
@@ -193,6 +197,7 @@ class _Base:
     trust: SemanticTrust
     near: Near | None
     circuits: Guarded[BreakerStore]
+    failures: FailureCounts
 
 
 def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
@@ -203,6 +208,7 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     books = Books(stores.ledger, stores.budgets.calls, stores.pairs if models.embedder else None)
     buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
+    observers.add((failures := FailureCounts()).observe)
     # One of its own, as pgvector has: L2 goes on without the tables of L3.
     pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
     trust = SemanticTrust(pairs, clock, emit)
@@ -212,4 +218,4 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     # One of its own: without its tables, breakers of this process go on, and so does L2.
     circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
     breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)
+    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits, failures)
