@@ -9,6 +9,8 @@ from cognition.domain.pricing import Rate
 from cognition.domain.routing import Fallback
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import (
+    BudgetExceeded,
+    BudgetUnavailable,
     BulkheadFull,
     CacheError,
     CacheUnavailable,
@@ -20,6 +22,7 @@ from cognition.errors import (
     LedgerConflict,
     OnlyCachedMiss,
     OutputInvalid,
+    PriceUnknown,
     ProviderError,
     ProviderTimeout,
     ProviderUnavailable,
@@ -41,6 +44,8 @@ __all__ = [
     "BreakerPolicy",
     "BreakerState",
     "Budget",
+    "BudgetExceeded",
+    "BudgetUnavailable",
     "BulkheadFull",
     "CacheError",
     "CachePolicy",
@@ -58,6 +63,7 @@ __all__ = [
     "LedgerConflict",
     "OnlyCachedMiss",
     "OutputInvalid",
+    "PriceUnknown",
     "ProviderError",
     "ProviderTimeout",
     "ProviderUnavailable",
