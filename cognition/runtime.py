@@ -45,6 +45,7 @@ from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
+from cognition.services.reports import Reports
 from cognition.settings import Settings, address_of_provider
 from cognition.wiring import Machinery, build
 
@@ -131,6 +132,11 @@ class Cognition:
     def ledger(self) -> LedgerReports:
         """Report what calls cost and saved."""
         return self._machinery.ledger
+
+    @property
+    def reports(self) -> Reports:
+        """Charge costs back to those who caused them."""
+        return self._machinery.reports
 
     @property
     def breakers(self) -> BreakerControl:

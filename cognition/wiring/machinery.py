@@ -29,6 +29,7 @@ from cognition.services.explaining import Explaining
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.reporting import LedgerReports
+from cognition.services.reports import Reports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
@@ -48,7 +49,8 @@ class Machinery:
     Attributes:
         completion: Answers calls.
         cache: Invalidates, counts and purges.
-        ledger: Reports.
+        ledger: Sums of its rows.
+        reports: For people who were not there.
         observers: See every event.
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
@@ -65,6 +67,7 @@ class Machinery:
     completion: CompletionService
     cache: CacheParts
     ledger: LedgerReports
+    reports: Reports
     observers: Observers
     loop: OwnerLoop
     models: Models
@@ -128,6 +131,7 @@ def assemble(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
+        reports=Reports(stores.reports, base.buffer, settings.tenant),
         observers=base.observers,
         loop=loop,
         models=models,

@@ -16,6 +16,7 @@ from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.migrate import require_current, upgrade
 from cognition.adapters.postgres.pairs import PostgresPairs
+from cognition.adapters.postgres.report_store import PostgresReports
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
@@ -23,6 +24,7 @@ from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
+from cognition.services.chargeback import ChargeStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -43,6 +45,7 @@ class Stores:
         pairs: Similar questions that met, and verdicts on them.
         breakers: Circuit breakers that all processes share.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
+        reports: Sums of the ledger; None where nothing adds up.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -56,6 +59,7 @@ class Stores:
     pairs: PairStore
     breakers: BreakerStore
     maintenance: SemanticMaintenanceStore | None = None
+    reports: ChargeStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -111,6 +115,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         pairs=PostgresPairs(database),
         breakers=PostgresBreakers(database, settings.tenant),
         maintenance=SemanticMaintenance(database, clock),
+        reports=PostgresReports(database),
         database=database,
         redis=redis,
     )
