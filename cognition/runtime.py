@@ -135,7 +135,7 @@ class Cognition:
 
     @property
     def reports(self) -> Reports:
-        """Charge costs back to those who caused them."""
+        """Charge costs back to those who caused them, and say how well the cache serves."""
         return self._machinery.reports
 
     @property

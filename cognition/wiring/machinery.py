@@ -26,6 +26,7 @@ from cognition.services.cost_control import CostControl
 from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
+from cognition.services.hit_rate import HitRateParts
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.reporting import LedgerReports
@@ -131,7 +132,7 @@ def assemble(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
-        reports=Reports(stores.reports, base.buffer, settings.tenant),
+        reports=_reports(base, stores, settings, clock),
         observers=base.observers,
         loop=loop,
         models=models,
@@ -159,6 +160,19 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
         buffer=base.buffer,
         clock=clock,
     )
+
+
+def _reports(base: _Base, stores: Stores, settings: Settings, clock: Clock) -> Reports:
+    if stores.reports is None:
+        return Reports(None, base.buffer, settings.tenant)
+    parts = HitRateParts(
+        store=stores.reports,
+        pairs=stores.pairs,
+        prices=GenaiPrices(settings.prices),
+        policy=settings.semantic,
+        clock=clock,
+    )
+    return Reports(parts, base.buffer, settings.tenant)
 
 
 def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:

@@ -24,7 +24,7 @@ from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
-from cognition.services.chargeback import ChargeStore
+from cognition.services.hit_rate import ReportStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -59,7 +59,7 @@ class Stores:
     pairs: PairStore
     breakers: BreakerStore
     maintenance: SemanticMaintenanceStore | None = None
-    reports: ChargeStore | None = None
+    reports: ReportStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
