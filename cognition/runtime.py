@@ -46,6 +46,7 @@ from cognition.services.errand import Unanswered
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
+from cognition.services.warming import Warming
 from cognition.settings import Settings, address_of_provider
 from cognition.wiring import Machinery, build
 
@@ -92,6 +93,7 @@ class Cognition:
         self._settings = settings
         self._machinery = machinery
         self._cache = CacheControl(machinery.cache, settings.tenant, self)
+        self._warming = Warming(machinery.warming, settings.tenant, self)
         self._closed = False
         _registry.all.add(self)
 
@@ -137,6 +139,11 @@ class Cognition:
     def reports(self) -> Reports:
         """Charge costs back to those who caused them, and say how well the cache serves."""
         return self._machinery.reports
+
+    @property
+    def warming(self) -> Warming:
+        """Ask before anybody waits for the answer, within limits."""
+        return self._warming
 
     @property
     def breakers(self) -> BreakerControl:

@@ -14,13 +14,17 @@ from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
 from cognition.cli.upkeep import build_index, reembed
+from cognition.cli.warm import warm
 from cognition.runtime import Cognition
 from cognition.services.hit_rate_output import as_json, markdown
 
-cache_app = typer.Typer(help="Explain look-ups, declare answers wrong, replay a log, or tidy up.", no_args_is_help=True)
+cache_app = typer.Typer(
+    help="Explain look-ups, declare answers wrong, warm, replay a log, or tidy up.", no_args_is_help=True
+)
 cache_app.command()(explain)
 cache_app.command()(report_bad_hit)
 cache_app.command("replay")(replay)
+cache_app.command("warm")(warm)
 cache_app.command()(reembed)
 cache_app.command()(build_index)
 

@@ -34,6 +34,7 @@ from cognition.services.reports import Reports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
+from cognition.services.warming import WarmParts
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
@@ -52,6 +53,7 @@ class Machinery:
         cache: Invalidates, counts and purges.
         ledger: Sums of its rows.
         reports: For people who were not there.
+        warming: Asks before anybody waits.
         observers: See every event.
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
@@ -69,6 +71,7 @@ class Machinery:
     cache: CacheParts
     ledger: LedgerReports
     reports: Reports
+    warming: WarmParts
     observers: Observers
     loop: OwnerLoop
     models: Models
@@ -133,6 +136,7 @@ def assemble(
         cache=_cache_parts(base, stores, settings, models, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
         reports=_reports(base, stores, settings, clock),
+        warming=_warm_parts(base, stores, clock),
         observers=base.observers,
         loop=loop,
         models=models,
@@ -158,6 +162,16 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
         durable=stores.durable,
         ledger=stores.ledger,
         buffer=base.buffer,
+        clock=clock,
+    )
+
+
+def _warm_parts(base: _Base, stores: Stores, clock: Clock) -> WarmParts:
+    return WarmParts(
+        durable=stores.durable,
+        store=stores.frequent,
+        settle=base.exact.settle,
+        flush=base.buffer.flush,
         clock=clock,
     )
 

@@ -12,6 +12,7 @@ from cognition.adapters.memory import MemoryEntries, MemoryLeases
 from cognition.adapters.postgres.breakers import PostgresBreakers
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
+from cognition.adapters.postgres.frequent import PostgresFrequent
 from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.migrate import require_current, upgrade
@@ -26,6 +27,7 @@ from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, 
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.services.hit_rate import ReportStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
+from cognition.services.warming import WarmStore
 from cognition.settings import Settings
 
 _IN_PROCESS = "memory://"
@@ -46,6 +48,7 @@ class Stores:
         breakers: Circuit breakers that all processes share.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         reports: Sums of the ledger; None where nothing adds up.
+        frequent: What was asked often; None where nothing counts.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -60,6 +63,7 @@ class Stores:
     breakers: BreakerStore
     maintenance: SemanticMaintenanceStore | None = None
     reports: ReportStore | None = None
+    frequent: WarmStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -116,6 +120,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         breakers=PostgresBreakers(database, settings.tenant),
         maintenance=SemanticMaintenance(database, clock),
         reports=PostgresReports(database),
+        frequent=PostgresFrequent(database),
         database=database,
         redis=redis,
     )
