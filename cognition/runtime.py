@@ -43,6 +43,7 @@ from cognition.resilience.policy import Gate, ResiliencePolicy
 from cognition.services.breaker_control import BreakerControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
+from cognition.services.maintenance import Maintenance
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
@@ -144,6 +145,11 @@ class Cognition:
     def warming(self) -> Warming:
         """Ask before anybody waits for the answer, within limits."""
         return self._warming
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Delete what nobody needs any more, and see what the tables take."""
+        return Maintenance(self._machinery.upkeep, self._cache, self.breakers)
 
     @property
     def breakers(self) -> BreakerControl:

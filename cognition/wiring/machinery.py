@@ -29,6 +29,7 @@ from cognition.services.explaining import Explaining
 from cognition.services.hit_rate import HitRateParts
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.maintenance import UpkeepParts
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
@@ -54,6 +55,7 @@ class Machinery:
         ledger: Sums of its rows.
         reports: For people who were not there.
         warming: Asks before anybody waits.
+        upkeep: Looks after the store.
         observers: See every event.
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
@@ -72,6 +74,7 @@ class Machinery:
     ledger: LedgerReports
     reports: Reports
     warming: WarmParts
+    upkeep: UpkeepParts
     observers: Observers
     loop: OwnerLoop
     models: Models
@@ -137,6 +140,7 @@ def assemble(
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
         reports=_reports(base, stores, settings, clock),
         warming=_warm_parts(base, stores, clock),
+        upkeep=UpkeepParts(store=stores.upkeep, has_embedder=models.embedder is not None, clock=clock),
         observers=base.observers,
         loop=loop,
         models=models,

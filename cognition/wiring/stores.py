@@ -20,12 +20,14 @@ from cognition.adapters.postgres.pairs import PostgresPairs
 from cognition.adapters.postgres.report_store import PostgresReports
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
+from cognition.adapters.postgres.upkeep import PostgresUpkeep
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.services.hit_rate import ReportStore
+from cognition.services.maintenance import UpkeepStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.services.warming import WarmStore
 from cognition.settings import Settings
@@ -49,6 +51,7 @@ class Stores:
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         reports: Sums of the ledger; None where nothing adds up.
         frequent: What was asked often; None where nothing counts.
+        upkeep: The tables as a whole; None where there are none.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -64,6 +67,7 @@ class Stores:
     maintenance: SemanticMaintenanceStore | None = None
     reports: ReportStore | None = None
     frequent: WarmStore | None = None
+    upkeep: UpkeepStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -121,6 +125,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         maintenance=SemanticMaintenance(database, clock),
         reports=PostgresReports(database),
         frequent=PostgresFrequent(database),
+        upkeep=PostgresUpkeep(database, clock),
         database=database,
         redis=redis,
     )
