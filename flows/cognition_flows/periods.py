@@ -22,7 +22,7 @@ def previous(period: Period, timezone: str, now: datetime) -> tuple[datetime, da
     Raises:
         ConfigurationError: There is no such time zone.
     """
-    zone = _zone(timezone)
+    zone = zone_of(timezone)
     end = now.astimezone(zone).date()
     if period == "month":
         end = end.replace(day=1)
@@ -39,7 +39,12 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """Return a time zone.
+
+    Raises:
+        ConfigurationError: There is none of this name.
+    """
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
