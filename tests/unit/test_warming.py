@@ -197,6 +197,13 @@ def test_a_plan_that_cannot_be_meant_is_refused(wrong: dict[str, object]) -> Non
         WarmPlan(**wrong)  # pyright: ignore[reportArgumentType]
 
 
+def test_without_postgresql_nothing_is_counted(rig: Rig) -> None:
+    """Neither what is frequent nor what was spent; the sentence says which variable to set."""
+    for ask in (rig.engine.warming.frequent, rig.engine.reports.costs, rig.engine.reports.hit_rate):
+        with pytest.raises(ConfigurationError, match="set COGNITION_DATABASE_URL"):
+            ask()
+
+
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
