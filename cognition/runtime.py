@@ -44,8 +44,11 @@ from cognition.services.breaker_control import BreakerControl
 from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
+from cognition.services.maintenance import Maintenance
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
+from cognition.services.reports import Reports
+from cognition.services.warming import Warming
 from cognition.settings import Settings, address_of_provider, route_of
 from cognition.wiring import Machinery, build
 
@@ -92,6 +95,7 @@ class Cognition:
         self._settings = settings
         self._machinery = machinery
         self._cache = CacheControl(machinery.cache, settings.tenant, self)
+        self._warming = Warming(machinery.warming, settings.tenant, self)
         self._closed = False
         _registry.all.add(self)
 
@@ -132,6 +136,21 @@ class Cognition:
     def ledger(self) -> LedgerReports:
         """Report what calls cost and saved."""
         return self._machinery.ledger
+
+    @property
+    def reports(self) -> Reports:
+        """Charge costs back to those who caused them, and say how well the cache serves."""
+        return self._machinery.reports
+
+    @property
+    def warming(self) -> Warming:
+        """Ask before anybody waits for the answer, within limits."""
+        return self._warming
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Delete what nobody needs any more, and see what the tables take."""
+        return Maintenance(self._machinery.upkeep, self._cache, self.breakers)
 
     @property
     def breakers(self) -> BreakerControl:

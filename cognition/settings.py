@@ -123,7 +123,8 @@ def route_of(fallback: Fallback) -> Route:
 def unknown_variables() -> list[str]:
     """Return the variables with our prefix that no field reads, for `cognition doctor` to point at misspellings."""
     fields: Any = Settings.model_fields
-    known = {f"{_PREFIX}{name}".upper() for name in fields}
+    # The last one is for `cognition deploy` and prefect.yaml.
+    known = {f"{_PREFIX}{name}".upper() for name in (*fields, "work_pool")}
     return [name for name in os.environ if name.startswith(_PREFIX) and name.split("__")[0] not in known]
 
 

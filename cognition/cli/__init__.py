@@ -48,8 +48,9 @@ def every_command(*, version: Version = False) -> None:
     del version
 
 
-for command in (up, down, status, doctor, stats, report):
+for command in (up, down, status, doctor, stats):
     app.command()(command)
+app.command("report")(report)
 app.add_typer(db_app, name="db")
 app.add_typer(cache_app, name="cache")
 app.add_typer(breaker_app, name="breaker")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,20 +14,39 @@ from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
 from cognition.cli.upkeep import build_index, reembed
+from cognition.cli.warm import warm
 from cognition.runtime import Cognition
+from cognition.services.hit_rate_output import as_json, markdown
 
-cache_app = typer.Typer(help="Explain look-ups, declare answers wrong, replay a log, or tidy up.", no_args_is_help=True)
+cache_app = typer.Typer(
+    help="Explain look-ups, declare answers wrong, warm, replay a log, or tidy up.", no_args_is_help=True
+)
 cache_app.command()(explain)
 cache_app.command()(report_bad_hit)
 cache_app.command("replay")(replay)
+cache_app.command("warm")(warm)
 cache_app.command()(reembed)
 cache_app.command()(build_index)
 
 Hours = Annotated[float, typer.Option("--hours", help="How many hours back to count.", min=1, max=MOST_HOURS)]
 
 
-def stats(hours: Hours = 24, json_output: AsJson = False) -> None:
+Kind = Annotated[
+    Literal["table", "markdown", "json"],
+    typer.Option("--format", help="markdown and json: by namespace, model and workflow too, compared with before."),
+]
+
+
+def stats(hours: Hours = 24, kind: Kind = "table", json_output: AsJson = False) -> None:
     """Print how each cache layer served."""
+    if kind != "table":
+        with Cognition.open() as engine:
+            rates = engine.reports.hit_rate(timedelta(hours=hours))
+        if kind == "json":
+            print_json(as_json(rates))
+        else:
+            typer.echo(markdown(rates), nl=False)
+        return
     with Cognition.open() as engine:
         layers = engine.cache.stats(timedelta(hours=hours))
     if json_output:

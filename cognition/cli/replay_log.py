@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 import math
-import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
+from cognition.adapters.row_files import Row, Unreadable, read_rows
 from cognition.domain.replay import LoggedCall, LoggedPair
 from cognition.errors import ConfigurationError
 
@@ -23,8 +19,6 @@ _SCOPE = ("tenant", "namespace", "model", "instructions")
 _CALL = ("prompt", "messages", "label", "answer", "cost_usd", *_SCOPE)
 _PAIR = ("cached", "asked", "answers", "weight", "stream_size")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": None, "null": None}
-
-Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -46,10 +40,6 @@ class Log:
     cut: bool = False
 
 
-class _Unreadable(Exception):
-    """What is wrong with one line."""
-
-
 def read_log(path: Path, limit: int) -> Log:
     """Read a file.
 
@@ -61,57 +51,10 @@ def read_log(path: Path, limit: int) -> Log:
         ConfigurationError: The file cannot be read; the sentence names the line.
     """
     log = Log()
-    try:
-        with _rows(path) as rows:
-            for line, read in islice(rows, limit):
-                try:
-                    _add(log, read())
-                except _Unreadable as error:
-                    raise ConfigurationError(f"Line {line} of {path} {error}.") from None
-            log.cut = next(rows, None) is not None
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise ConfigurationError(f"{path} cannot be read ({reason}).") from error
+    log.cut = read_rows(path, limit, partial(_add, log))
     if not (log.calls or log.pairs):
         raise ConfigurationError(f'{path} is empty; each line should be a call, such as {{"prompt": "Why?"}}.')
     return log
-
-
-@contextmanager
-def _rows(path: Path) -> Generator[Iterator[tuple[int, Callable[[], Row]]]]:
-    """Give the number of each line with content, and what reads it."""
-    compressed = path.suffix == ".gz"
-    with (
-        path.open("rb") as stored,
-        gzip.GzipFile(fileobj=stored) if compressed else stored as plain,
-        io.TextIOWrapper(cast("Any", plain), encoding="utf-8-sig", newline="") as text,
-    ):
-        name = path.with_suffix("") if compressed else path
-        yield _csv_rows(text) if name.suffix == ".csv" else _json_rows(text)
-
-
-def _json_rows(text: TextIO) -> Iterator[tuple[int, Callable[[], Row]]]:
-    for number, line in enumerate(text, 1):
-        if line.strip():
-            yield number, lambda line=line: _object(line)
-
-
-def _csv_rows(text: TextIO) -> Iterator[tuple[int, Callable[[], Row]]]:
-    reader = csv.DictReader(text)
-    for row in reader:
-        # An empty cell is an absent field; cells beyond the header have no name.
-        given = {name: cell for name, cell in row.items() if name and cell}
-        yield reader.line_num, lambda given=given: given
-
-
-def _object(line: str) -> Row:
-    try:
-        value = json.loads(line, parse_float=Decimal)
-    except (ValueError, RecursionError):
-        raise _Unreadable("is not JSON") from None
-    if not isinstance(value, dict):
-        raise _Unreadable("is not a JSON object")
-    return {name: content for name, content in cast("dict[str, Any]", value).items() if content is not None}
 
 
 def _add(log: Log, row: Row) -> None:
@@ -125,16 +68,16 @@ def _add(log: Log, row: Row) -> None:
         log.calls.append(_call(row))
     else:
         columns = ", ".join(sorted(row)) or "none"
-        raise _Unreadable(f"has no prompt and no messages, nor cached and asked; its columns are: {columns}")
+        raise Unreadable(f"has no prompt and no messages, nor cached and asked; its columns are: {columns}")
     if log.calls and log.pairs:
-        raise _Unreadable("is a pair among calls, or a call among pairs; put them into two files")
+        raise Unreadable("is a pair among calls, or a call among pairs; put them into two files")
     log.ignored.update(set(row).difference(known))
 
 
 def _pair(row: Row) -> LoggedPair:
     answers = str(row.get("answers", "")).strip().lower()
     if answers not in _TRUTHS:
-        raise _Unreadable(f"says {answers!r} in answers; write true, false or null")
+        raise Unreadable(f"says {answers!r} in answers; write true, false or null")
     weight = _number(row, "weight") if "weight" in row else 1.0
     return LoggedPair(cached=_text(row, "cached"), asked=_text(row, "asked"), right=_TRUTHS[answers], weight=weight)
 
@@ -159,9 +102,9 @@ def _messages(value: object) -> list[dict[str, Any]]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise _Unreadable("has messages that are not JSON") from None
+            raise Unreadable("has messages that are not JSON") from None
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in cast("list[object]", value)):
-        raise _Unreadable("has messages that are not a list of objects with role and content")
+        raise Unreadable("has messages that are not a list of objects with role and content")
     return cast("list[dict[str, Any]]", value)
 
 
@@ -177,7 +120,7 @@ def _asked_of(messages: list[dict[str, Any]]) -> tuple[str, str, str | None]:
     texts = [found for part in parts if (found := _text_of(part)) is not None]
     text = "\n".join(texts).strip()
     if last is None or not text:
-        raise _Unreadable("has no text of a user in its messages")
+        raise Unreadable("has no text of a user in its messages")
     # Images and tools' answers are part of the question as well.
     rest = [messages[:last], [part for part in parts if _text_of(part) is None], messages[last + 1 :]]
     return _printable(text), json.dumps(rest, sort_keys=True, default=str), answer
@@ -191,7 +134,7 @@ def _text_of(part: Any) -> str | None:
 def _text(row: Row, name: str) -> str:
     value = row[name]
     if not isinstance(value, str) or not value.strip():
-        raise _Unreadable(f"has no text in {name}")
+        raise Unreadable(f"has no text in {name}")
     return _printable(value)
 
 
@@ -206,7 +149,7 @@ def _number(row: Row, name: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not 0 < value < math.inf:
-        raise _Unreadable(f"says {row[name]!r} in {name}; write a number above 0")
+        raise Unreadable(f"says {row[name]!r} in {name}; write a number above 0")
     return value
 
 
@@ -218,5 +161,5 @@ def _money(row: Row) -> Decimal | None:
     except InvalidOperation:
         value = Decimal("nan")
     if not value.is_finite() or value < 0:
-        raise _Unreadable(f"says {row['cost_usd']!r} in cost_usd; write US dollars, such as 0.0012")
+        raise Unreadable(f"says {row['cost_usd']!r} in cost_usd; write US dollars, such as 0.0012")
     return value

@@ -11,7 +11,6 @@ from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
-from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.bulkhead import Bulkheads
 from cognition.resilience.pipeline import Pipeline
 from cognition.resilience.retry_budget import RetryBudgets
@@ -28,12 +27,16 @@ from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
 from cognition.services.failure_counts import FailureCounts
+from cognition.services.hit_rate import HitRateParts
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import Books, LedgerBuffer
+from cognition.services.maintenance import UpkeepParts
 from cognition.services.reporting import LedgerReports
+from cognition.services.reports import Reports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
 from cognition.services.single_flight import Codec, SingleFlight
+from cognition.services.warming import WarmParts
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
@@ -51,7 +54,10 @@ class Machinery:
     Attributes:
         completion: Answers calls.
         cache: Invalidates, counts and purges.
-        ledger: Reports.
+        ledger: Sums of its rows.
+        reports: For people who were not there.
+        warming: Asks before anybody waits.
+        upkeep: Looks after the store.
         observers: See every event.
         loop: Where the provider is asked.
         models: Asked for answers, vectors and second looks.
@@ -71,6 +77,9 @@ class Machinery:
     completion: CompletionService
     cache: CacheParts
     ledger: LedgerReports
+    reports: Reports
+    warming: WarmParts
+    upkeep: UpkeepParts
     observers: Observers
     loop: OwnerLoop
     models: Models
@@ -120,42 +129,46 @@ def assemble(
         loop: Where they are asked; by default a new one.
     """
     loop = loop or OwnerLoop(_WORKERS)
-    base = _base(stores, models, clock, loop)
-    near = base.near
-    layers = AllLayers(base.exact, near.layer if near else None)
-    prices = GenaiPrices(settings.prices)
-    money = money_of(stores, prices, loop, clock, base.observers.emit)
-    circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
-    parts = Collaborators(
-        layers=layers,
-        flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
-        provider=models.provider,
-        pipeline=_pipeline(circuits, clock),
-        costs=CostControl(prices, base.buffer, money.spending, clock),
-        spending=money.spending,
-        route_to=route_to,
-        in_thread=loop.in_thread,
-    )
+    base = _base(stores, settings, models, clock, loop)
+    parts = _collaborators(base, models, clock, loop)
     completion = CompletionService(parts, clock, base.observers.emit)
     _second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
         ledger=LedgerReports(stores.ledger, base.buffer, settings.tenant),
+        reports=_reports(base, stores, settings, clock),
+        warming=_warm_parts(base, stores, clock),
+        upkeep=UpkeepParts(store=stores.upkeep, has_embedder=models.embedder is not None, clock=clock),
         observers=base.observers,
         loop=loop,
         models=models,
         flights=parts.flights,
         bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
-        embeddings=near.embeddings if near else None,
-        breakers=(*base.breakers, money.breaker),
-        circuits=circuits,
-        breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
-        money=money,
+        embeddings=base.near.embeddings if base.near else None,
+        breakers=(*base.breakers, base.money.breaker),
+        circuits=base.circuits,
+        breaker_control=BreakerControl(stores.breakers, base.circuits, base.observers.emit),
+        money=base.money,
         failures=base.failures,
-        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, money.known.forget),
+        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, base.money.known.forget),
         stores=stores,
+    )
+
+
+def _collaborators(base: _Base, models: Models, clock: Clock, loop: OwnerLoop) -> Collaborators:
+    """Return what a call needs."""
+    spending = base.money.spending
+    return Collaborators(
+        layers=AllLayers(base.exact, base.near.layer if base.near else None),
+        flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
+        provider=models.provider,
+        pipeline=Pipeline(base.circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock)),
+        costs=CostControl(base.prices, base.buffer, spending, clock),
+        spending=spending,
+        route_to=route_to,
+        in_thread=loop.in_thread,
     )
 
 
@@ -181,8 +194,27 @@ def _second_opinion(base: _Base, completion: CompletionService, loop: OwnerLoop)
         base.observers.add(SecondOpinion(opinion).observe)
 
 
-def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:
-    return Pipeline(circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock))
+def _warm_parts(base: _Base, stores: Stores, clock: Clock) -> WarmParts:
+    return WarmParts(
+        durable=stores.durable,
+        store=stores.frequent,
+        settle=base.exact.settle,
+        flush=base.buffer.flush,
+        clock=clock,
+    )
+
+
+def _reports(base: _Base, stores: Stores, settings: Settings, clock: Clock) -> Reports:
+    if stores.reports is None:
+        return Reports(None, base.buffer, settings.tenant)
+    parts = HitRateParts(
+        store=stores.reports,
+        pairs=stores.pairs,
+        prices=base.prices,
+        policy=settings.semantic,
+        clock=clock,
+    )
+    return Reports(parts, base.buffer, settings.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +228,13 @@ class _Base:
     exact: LayeredCache
     trust: SemanticTrust
     near: Near | None
-    circuits: Guarded[BreakerStore]
+    circuits: SharedBreakers
     failures: FailureCounts
+    prices: GenaiPrices
+    money: Money
 
 
-def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
+def _base(stores: Stores, settings: Settings, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
     observers = Observers()
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
@@ -216,6 +250,18 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     exact = LayeredCache(fast, durable, clock, emit, submit=loop.begin)
     # One of its own: without its tables, breakers of this process go on, and so does L2.
-    circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
-    breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits, failures)
+    shared = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
+    prices = GenaiPrices(settings.prices)
+    return _Base(
+        observers=observers,
+        breakers=(fast.breaker, durable.breaker, pairs.breaker, shared.breaker, *(near.breakers if near else ())),
+        leases=leases,
+        buffer=buffer,
+        exact=exact,
+        trust=trust,
+        near=near,
+        circuits=SharedBreakers(shared, loop.in_thread, emit, worker_name),
+        failures=failures,
+        prices=prices,
+        money=money_of(stores, prices, loop, clock, emit),
+    )

@@ -14,19 +14,25 @@ from cognition.adapters.postgres.budget_admin import PostgresBudgetAdmin
 from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
+from cognition.adapters.postgres.frequent import PostgresFrequent
 from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.ledger import PostgresLedger
 from cognition.adapters.postgres.migrate import require_current, upgrade
 from cognition.adapters.postgres.pairs import PostgresPairs
+from cognition.adapters.postgres.report_store import PostgresReports
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
+from cognition.adapters.postgres.upkeep import PostgresUpkeep
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.services.budget_control import BudgetStores
+from cognition.services.hit_rate import ReportStore
+from cognition.services.maintenance import UpkeepStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
+from cognition.services.warming import WarmStore
 from cognition.settings import Settings
 
 _IN_PROCESS = "memory://"
@@ -47,6 +53,9 @@ class Stores:
         breakers: Circuit breakers that all processes share.
         budgets: What may be spent, and what is.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
+        reports: Sums of the ledger; None where nothing adds up.
+        frequent: What was asked often; None where nothing counts.
+        upkeep: The tables as a whole; None where there are none.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
     """
@@ -61,6 +70,9 @@ class Stores:
     breakers: BreakerStore
     budgets: BudgetStores
     maintenance: SemanticMaintenanceStore | None = None
+    reports: ReportStore | None = None
+    frequent: WarmStore | None = None
+    upkeep: UpkeepStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
 
@@ -119,6 +131,9 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
             calls=PostgresBudgets(database, settings.tenant), admin=PostgresBudgetAdmin(database, settings.tenant)
         ),
         maintenance=SemanticMaintenance(database, clock),
+        reports=PostgresReports(database),
+        frequent=PostgresFrequent(database),
+        upkeep=PostgresUpkeep(database, clock),
         database=database,
         redis=redis,
     )

@@ -6,12 +6,13 @@ Prefect is imported when a command runs, not when the command line lists its com
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cognition.cli.output import AsJson
+from cognition.cli.output import AsJson, print_json
 
 _PREFECT = {
     # What goes wrong is said in one sentence at the end.
@@ -30,10 +31,43 @@ Source = Annotated[Path | None, typer.Option("--input", help="A text, CSV or JSO
 Count = Annotated[int, typer.Option(help="How many texts at most.", min=1, max=1000)]
 
 
+Timezone = Annotated[str, typer.Option(help="Whose midnights and clocks count, such as Europe/Berlin.")]
+Pool = Annotated[str | None, typer.Option(help="The work pool.", envvar="COGNITION_WORK_POOL")]
+Image = Annotated[str | None, typer.Option(help="For Docker and Kubernetes pools: an image with the wheel in it.")]
+
+
+def deploy(pool: Pool = None, timezone: Timezone = "UTC", image: Image = None, json_output: AsJson = False) -> None:
+    """Deploy the scheduled flows to a work pool; run it again after an update of this package.
+
+    It does what `prefect deploy --all` does beside a prefect.yaml, from the installed wheel alone.
+    """
+    _quietly()
+    from cognition_flows.deploying import deploy as deploy_all  # noqa: PLC0415  see the module docstring
+
+    done = deploy_all(pool, timezone, {} if image is None else {"image": image})
+    if json_output:
+        print_json([asdict(one) for one in done])
+        return
+    for one in done:
+        typer.echo(f"{one.name}: {one.cron} ({timezone}){'' if one.active else ', off until you switch it on'}")
+
+
+def serve(timezone: Timezone = "UTC") -> None:
+    """Run the scheduled flows in this process, without a work pool, until it is stopped."""
+    from cognition_flows.deploying import serve as serve_all  # noqa: PLC0415  see the module docstring
+
+    serve_all(timezone)
+
+
 def demo(model: Model = None, source: Source = None, count: Count = 8, json_output: AsJson = False) -> None:
     """Summarise and classify real texts in a Prefect flow, four times, and print what was cached, paid and saved."""
-    for name, value in _PREFECT.items():
-        os.environ.setdefault(name, value)
+    _quietly()
     from cognition_flows.demo import print_demo, run_demo  # noqa: PLC0415  see the module docstring
 
     print_demo(run_demo(model, source, count, quiet=json_output), as_json=json_output)
+
+
+def _quietly() -> None:
+    """Set what Prefect reads when it is imported, unless the user has."""
+    for name, value in _PREFECT.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,154 @@
+"""Looking after the store: each step may be stopped, run twice or late, and by several processes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from cognition.domain.upkeep import TableHealth
+from cognition.ports import Clock
+from cognition.services.semantic_upkeep import ReEmbedded
+
+_BATCH: Final = 10_000  # rows a statement may look at; each thousand is a transaction of its own
+MOST: Final = 1_000_000
+"""How many rows a step deletes at most: a run that is late by a year must end too."""
+
+
+class UpkeepStore(Protocol):
+    """The tables, as far as upkeep needs them; see `cognition.adapters.postgres.upkeep`."""
+
+    def purge_semantic(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` vectors and pairs that were last used and met before a time; return how many."""
+        ...
+
+    def tables(self) -> list[TableHealth]:
+        """Return what the tables take, largest first."""
+        ...
+
+
+class Cache(Protocol):
+    """`CacheControl`, as far as upkeep needs it."""
+
+    def purge(self, limit: int = ...) -> int:
+        """Delete expired answers; return how many."""
+        ...
+
+    def reembed(self, limit: int = ...) -> ReEmbedded:
+        """Let the present embedder find what was kept with another one."""
+        ...
+
+
+class Breakers(Protocol):
+    """`BreakerControl`, as far as upkeep needs it."""
+
+    def purge(self, older_than: timedelta = ..., limit: int = ...) -> int:
+        """Delete old transitions; return how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpkeepParts:
+    """What upkeep works with.
+
+    Attributes:
+        store: The tables; None where there are none.
+        has_embedder: Whether answers may have to move to another embedder.
+        clock: Returns the present time.
+    """
+
+    store: UpkeepStore | None
+    has_embedder: bool
+    clock: Clock
+
+
+class Maintenance:
+    """Looks after one store."""
+
+    def __init__(self, parts: UpkeepParts, cache: Cache, breakers: Breakers) -> None:
+        """Look after a store.
+
+        Args:
+            parts: What it works with.
+            cache: Knows what has expired.
+            breakers: Keep a history.
+        """
+        self._parts = parts
+        self._cache = cache
+        self._breakers = breakers
+
+    def purge_answers(self, most: int = MOST) -> int:
+        """Delete expired answers of L2 and L3 in batches; return how many.
+
+        Args:
+            most: How many at most.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        return _in_batches(self._cache.purge, most)
+
+    def purge_questions(self, keep: timedelta = timedelta(days=30), most: int = MOST) -> int:
+        """Delete vectors and met pairs that nobody has used for a while; return how many. Verdicts stay.
+
+        Args:
+            keep: For how long they are kept.
+            most: How many at most.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        store = self._parts.store
+        if store is None:
+            return 0
+        before = self._parts.clock() - keep
+        return _in_batches(lambda limit: store.purge_semantic(before, limit), most)
+
+    def purge_breaker_history(self, keep: timedelta = timedelta(days=90), most: int = MOST) -> int:
+        """Delete old changes of circuit breakers; return how many.
+
+        Args:
+            keep: For how long they are kept.
+            most: How many at most.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        return _in_batches(lambda limit: self._breakers.purge(keep, limit), most)
+
+    def reembed(self, most: int = 10_000) -> ReEmbedded | None:
+        """Let the present embedder find what was kept with another one; None when there is no embedder.
+
+        Args:
+            most: How many answers are looked at; the next run goes on.
+
+        Raises:
+            CacheUnavailable: The embedder or PostgreSQL did not answer; what was moved before stays moved.
+        """
+        return self._cache.reembed(most) if self._parts.has_embedder else None
+
+    def tables(self) -> Sequence[TableHealth]:
+        """Return what the tables take, largest first.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        return [] if self._parts.store is None else self._parts.store.tables()
+
+    def advice(self, tables: Sequence[TableHealth]) -> list[str]:
+        """Return what a person should do about some tables."""
+        now = self._parts.clock()
+        return [advice for table in tables if (advice := table.advice(now)) is not None]
+
+
+def _in_batches(purge: Callable[[int], int], most: int) -> int:
+    """Delete in batches until nothing more is found; return how many rows were deleted."""
+    purged = 0
+    while purged < most:
+        size = min(_BATCH, most - purged)
+        deleted = purge(size)
+        purged += deleted
+        if deleted < size:
+            break
+    return purged

@@ -1,0 +1,113 @@
+"""`maintain_store`: deletes what nobody needs, moves L3 to a new embedder, and says what a person should do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from prefect import State, flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from pydantic import BaseModel, Field
+
+from cognition.domain.upkeep import TableHealth
+from cognition.services.markdown import table
+from cognition_flows.pictures import bars
+from cognition_flows.store import LLM, engine_of, step
+
+ARTIFACT_KEY: Final = "cognition-store"
+
+_MEGABYTE: Final = 1_000_000
+
+
+class Keep(BaseModel):
+    """How long things are kept that do not expire by themselves."""
+
+    questions_days: float = Field(
+        default=30, ge=1, description="Vectors and pairs of questions that nobody used; verdicts stay."
+    )
+    breaker_history_days: float = Field(default=90, ge=1, description="Changes of circuit breakers.")
+    reembed: int = Field(default=10_000, ge=0, description="Answers a run that are moved to a new embedder, at most.")
+
+
+@flow(name="cognition-maintain-store", flow_run_name="maintain-store")
+def maintain_store(
+    keep: Keep = Keep(),  # noqa: B008  Prefect reads the form from it, and nobody changes it
+    llm: LLM = None,
+) -> dict[str, int]:
+    """Delete expired answers, old questions and old changes of breakers; re-embed; advise about the tables.
+
+    Each step is idempotent and may run beside live traffic. One that fails does not keep the others from running; it
+    fails the run in the end.
+
+    Args:
+        keep: How long things are kept.
+        llm: Name of a Cached LLM block whose store is meant; empty means the worker's environment.
+    """
+    states: dict[str, State[int]] = {
+        "expired answers deleted": purge_answers(llm, return_state=True),
+        "old questions deleted": purge_questions(llm, keep.questions_days, return_state=True),
+        "old changes of breakers deleted": purge_breaker_history(llm, keep.breaker_history_days, return_state=True),
+        "answers moved to the present embedder": reembed(llm, keep.reembed, return_state=True),
+    }
+    done = {what: state.result() for what, state in states.items() if state.is_completed()}
+    tables, advice = look_at_tables(llm)
+    create_markdown_artifact(_markdown(done, tables, advice), key=ARTIFACT_KEY, description="The store of LLM answers.")
+    log = get_run_logger()
+    for what, count in done.items():
+        log.info("%s: %d", what, count)
+    for one in advice:
+        log.warning("A person should run: %s", one)
+    for state in states.values():
+        state.result()  # the first step that failed fails the run
+    return done
+
+
+@step("delete expired answers")
+def purge_answers(llm: str | None) -> int:
+    """Delete expired answers of L2 and L3; return how many."""
+    return engine_of(llm).maintenance.purge_answers()
+
+
+@step("delete old questions")
+def purge_questions(llm: str | None, days: float) -> int:
+    """Delete vectors and pairs that nobody has used for some days; return how many."""
+    return engine_of(llm).maintenance.purge_questions(timedelta(days=days))
+
+
+@step("delete old changes of breakers")
+def purge_breaker_history(llm: str | None, days: float) -> int:
+    """Delete changes of circuit breakers that are some days old; return how many."""
+    return engine_of(llm).maintenance.purge_breaker_history(timedelta(days=days))
+
+
+@step("move answers to the present embedder")
+def reembed(llm: str | None, most: int) -> int:
+    """Give answers that another embedder keeps a vector of the present one; return how many."""
+    moved = engine_of(llm).maintenance.reembed(most) if most else None
+    return 0 if moved is None else moved.moved
+
+
+@step("look at the tables")
+def look_at_tables(llm: str | None) -> tuple[Sequence[TableHealth], Sequence[str]]:
+    """Return what the tables take, and what a person should do about them."""
+    maintenance = engine_of(llm).maintenance
+    tables = maintenance.tables()
+    return tables, maintenance.advice(tables)
+
+
+def _markdown(done: Mapping[str, int], tables: Sequence[TableHealth], advice: Sequence[str]) -> str:
+    counts = table(("step", "rows"), [[what, f"{count:,}"] for what, count in done.items()])
+    sizes = bars(
+        "Size on disk by table",
+        [(one.name, one.total_bytes, f"{one.total_bytes / _MEGABYTE:,.1f} MB") for one in tables[:8]],
+    )
+    rows = [[one.name, *_figures(one)] for one in tables]
+    todo = "\n".join(f"- `{one}`" for one in advice) or "Nothing: PostgreSQL keeps up."
+    columns = ("table", "rows", "dead rows", "on disk", "of that indexes", "vacuumed")
+    return f"{counts}\n\n### What a person should do\n\n{todo}\n\n### Tables\n\n{sizes}\n\n{table(columns, rows)}\n"
+
+
+def _figures(one: TableHealth) -> list[Any]:
+    sizes = [f"{size / _MEGABYTE:,.1f} MB" for size in (one.total_bytes, one.index_bytes)]
+    return [f"{one.rows:,}", f"{one.dead_rows:,}", *sizes, f"{one.vacuumed_at:%Y-%m-%d}" if one.vacuumed_at else "-"]
