@@ -115,6 +115,34 @@ class MemoryBudgets:
                 changed.append(held)
             return self._repeated(attempt, changed)
 
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book an attempt for which nothing could be set aside, and write its ledger rows.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
+        with self._lock:
+            if attempt in self._books.reservations:
+                return self.settle(attempt, cost_usd, batch)
+            cost = None if cost_usd is None else usd("cost_usd", cost_usd)
+            if batch is not NOTHING:
+                self._ledger.record(batch)
+            booked: list[_Held] = []
+            for budget, counter in self._applicable(subjects, at):
+                amount = (budget.price_ceiling_usd or _ZERO) if cost is None else cost
+                booked.append(_Held(_id_of(budget), counter, amount, self._clock(), "late", amount))
+                counter.used += amount
+            if booked:
+                self._books.reservations[attempt] = booked
+            return self._repeated(attempt, booked)
+
     def release(self, attempt: CallAttempt) -> bool:
         """Give back what is set aside for an attempt that cost nothing; return whether anything was."""
         with self._lock:
@@ -171,11 +199,11 @@ class MemoryBudgets:
 
     # -- what the SQL functions do in the database --------------------------------------------------------------------
 
-    def _applicable(self, subjects: Mapping[Scope, str]) -> list[tuple[Budget, _Counter]]:
+    def _applicable(self, subjects: Mapping[Scope, str], at: datetime | None = None) -> list[tuple[Budget, _Counter]]:
         found: list[tuple[Budget, _Counter]] = []
         for budget_id, budget in sorted(self._books.budgets.items()):
             if (subject := budget.counts_for(subjects)) is not None:
-                period = period_at(budget, self._clock())
+                period = period_at(budget, at or self._clock())
                 counters = self._books.counters.setdefault((budget_id, subject), [])
                 known = next((one for one in counters if one.period.start == period.start), None)
                 if known is None:
