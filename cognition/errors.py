@@ -16,7 +16,8 @@
     │   ├── CircuitOpen               breaker, state, retry_after
     │   ├── BulkheadFull              service, max_concurrent, max_waiting
     │   ├── RetryBudgetExhausted      provider
-    │   └── OnlyCachedMiss
+    │   ├── OnlyCachedMiss
+    │   └── LedgerFull                place, limit_bytes
     ├── BudgetExceeded                budget, limit, used, reserved, requested, resets_at
     ├── BudgetUnavailable             store
     ├── PriceUnknown                  provider, model
@@ -274,6 +275,28 @@ class RetryBudgetExhausted(CallNotPermitted):
 
 class OnlyCachedMiss(CallNotPermitted):
     """The call allowed only cached answers (`cache="only"`) and there was none."""
+
+
+class LedgerFull(CallNotPermitted):
+    """PostgreSQL is away, and so many ledger rows wait for it that another attempt could not be booked.
+
+    Attributes:
+        place: Where they wait.
+        limit_bytes: How much room they may take.
+    """
+
+    retryable = True
+    place: str
+    limit_bytes: int
+
+    @classmethod
+    def of(cls, place: str, limit_bytes: int) -> Self:
+        """Return the error for a spool."""
+        message = (
+            f"PostgreSQL is away and the ledger rows that wait for it in {place} take the {limit_bytes / 1e6:g} MB that"
+            " they may; bring it back, or raise COGNITION_SPOOL_LIMIT_MB."
+        )
+        return cls(message, place=place, limit_bytes=limit_bytes)
 
 
 class _Usd:

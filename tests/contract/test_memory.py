@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,9 @@ from cognition.adapters.memory import (
     MemoryLedger,
     MemoryPairs,
     MemorySemanticEntries,
+    MemorySpool,
 )
+from cognition.adapters.memory.spool import SpoolPlace
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
     BreakerOrdersContract,
@@ -30,11 +33,13 @@ from cognition.testing.contracts import (
     PairStoreContract,
     SemanticInvalidationContract,
     SemanticStoreContract,
+    SpoolContract,
     semantic,
 )
 from cognition.testing.contracts.entries import Plant
 from cognition.testing.contracts.leases import Wait
 from cognition.testing.contracts.samples import NOON
+from cognition.testing.contracts.spool import MakeSpool
 
 
 class TestFastEntries(FastStoreContract):
@@ -164,3 +169,12 @@ class TestPairs(PairStoreContract):
     def pairs(self) -> MemoryPairs:
         """Return a store without pairs."""
         return MemoryPairs()
+
+
+class TestSpool(SpoolContract):
+    """A spool in memory."""
+
+    @pytest.fixture
+    def make(self) -> MakeSpool:
+        """Return what makes spools of one place."""
+        return partial(MemorySpool, place=SpoolPlace())
