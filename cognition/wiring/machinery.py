@@ -27,7 +27,8 @@ from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
 from cognition.services.layered_cache import LayeredCache
-from cognition.services.ledger_buffer import Books, LedgerBuffer
+from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.ledger_writer import Books
 from cognition.services.reporting import LedgerReports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
 from cognition.services.semantic_trust import SemanticTrust
@@ -180,9 +181,10 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    books = Books(stores.ledger, stores.budgets, stores.pairs if models.embedder else None)
+    books = Books(stores.ledger, stores.budgets, stores.spool, stores.pairs if models.embedder else None)
     buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
+    buffer.resume()
     # One of its own, as pgvector has: L2 goes on without the tables of L3.
     pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
     trust = SemanticTrust(pairs, clock, emit)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from cognition.adapters.embedded import ensure_running
-from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.memory import MemoryEntries, MemoryLeases, MemorySpool
 from cognition.adapters.postgres.breakers import PostgresBreakers
 from cognition.adapters.postgres.budgets import PostgresBudgets
-from cognition.adapters.postgres.connection import check, connect
+from cognition.adapters.postgres.connection import address_of_database, check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.leases import PostgresLeases
 from cognition.adapters.postgres.ledger import PostgresLedger
@@ -21,10 +23,12 @@ from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
+from cognition.adapters.spool import FileSpool
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.budget_store import BudgetStore
+from cognition.resilience.spool import Spool
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -45,6 +49,7 @@ class Stores:
         pairs: Similar questions that met, and verdicts on them.
         breakers: Circuit breakers that all processes share.
         budgets: What may be spent, and what is.
+        spool: What the ledger and the budgets could not take yet; in memory unless said otherwise.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         database: The pool of PostgreSQL connections, None when nothing is there.
         redis: The Redis client, None when L1 is in the process.
@@ -59,6 +64,7 @@ class Stores:
     pairs: PairStore
     breakers: BreakerStore
     budgets: BudgetStore
+    spool: Spool = field(default_factory=MemorySpool)
     maintenance: SemanticMaintenanceStore | None = None
     database: Engine | None = None
     redis: Redis | None = None
@@ -83,6 +89,18 @@ def database_of(settings: Settings) -> str:
     return ensure_running(settings.home).database_url
 
 
+def spool_of(settings: Settings, database_url: str) -> Spool:
+    """Return where rows wait for a database; nothing is made or connected to.
+
+    Args:
+        settings: In which folder, and whose rows.
+        database_url: The database. Each one and each tenant has a folder of its own, whoever connects to it.
+    """
+    name = sha256(f"{address_of_database(database_url)} {settings.tenant}".encode("utf-8", "surrogatepass"))
+    folder = (settings.spool or _own_folder()).expanduser().absolute() / name.hexdigest()[:16]
+    return FileSpool(folder, settings.spool_limit_mb * 1_000_000)
+
+
 def open_stores(settings: Settings, clock: Clock) -> Stores:
     """Return the stores that some settings ask for, PostgreSQL connected; Redis may be away, and L1 empty for a while.
 
@@ -94,7 +112,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         ConfigurationError: A store cannot be used as configured; the sentence says what to change.
         CacheUnavailable: PostgreSQL does not answer.
     """
-    database = connect(database_of(settings))
+    database_url = database_of(settings)
+    database = connect(database_url)
     try:
         check(database)
         if settings.database_url is None:
@@ -115,10 +134,17 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         pairs=PostgresPairs(database),
         breakers=PostgresBreakers(database, settings.tenant),
         budgets=PostgresBudgets(database, settings.tenant),
+        spool=spool_of(settings, database_url),
         maintenance=SemanticMaintenance(database, clock),
         database=database,
         redis=redis,
     )
+
+
+def _own_folder() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - half of the time of attaching, and often not needed
+
+    return user_state_path("prefect-cognition", appauthor=False) / "spool"
 
 
 def _redis_of(settings: Settings) -> Redis | None:

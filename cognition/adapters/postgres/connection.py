@@ -101,6 +101,18 @@ def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_
     return engine
 
 
+def address_of_database(url: str) -> str:
+    """Return what tells a database from others: host, port and name, and no user or password.
+
+    Args:
+        url: From `Settings`; what it leaves out libpq takes from the environment.
+    """
+    address = sa.make_url(url)
+    host = address.host or address.query.get("host") or os.environ.get("PGHOST", "")
+    port = address.port or address.query.get("port") or os.environ.get("PGPORT", "5432")
+    return f"{host} {port} {address.database or os.environ.get('PGDATABASE', '')}"
+
+
 def check(engine: sa.Engine) -> None:
     """Return when the database can be reached; its schema is checked by `migrate.require_current`.
 
