@@ -40,7 +40,8 @@ from cognition.services.ledger_writer import Books, LedgerWriter
 _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 1.0
-_CLOSING_SECONDS = 5.0
+# Whoever waits for a replay waits no longer; it goes on in the background, or in the next process.
+_REPLAY_SECONDS = 5.0
 
 # What a process may hold in memory while PostgreSQL is away, at about 1 kB a row.
 _MOST_ROWS = 100_000
@@ -68,7 +69,7 @@ class LedgerBuffer:
         self._clock = clock
         self._emit = emit
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()
+        self._flushing, self._replaying = threading.Lock(), threading.Lock()
         self._waiting = Waiting()
         self._timer: threading.Timer | None = None
         self._spooled = self._refused = self._closed = False
@@ -138,11 +139,11 @@ class LedgerBuffer:
             self._schedule()
 
     def flush(self) -> bool:
-        """Write everything that waits, in memory or in the spool; return whether nothing waits any more.
+        """Write what waits, in memory or in the spool, for a bounded time; return whether nothing waits any more.
 
         What other living processes have in the spool is theirs to write.
         """
-        return self._flush(lambda: True)
+        return self._flush(_for_a_while())
 
     def close(self) -> None:
         """Write what waits, a last time; what cannot be written is left in the spool."""
@@ -150,8 +151,10 @@ class LedgerBuffer:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-        end = time.monotonic() + _CLOSING_SECONDS
-        self._flush(lambda: time.monotonic() < end)
+        # One that is under way in the background stops at its next step.
+        if self._replaying.acquire(timeout=_REPLAY_SECONDS):
+            self._replaying.release()
+        self._flush(_for_a_while())
         left = [*self._waiting.settlements, *(Settlement(row=row) for row in self._waiting.batch().rows)]
         if left and not self._spools(left):
             _log.error("%d ledger rows could not be written before the engine closed.", len(left))
@@ -160,7 +163,7 @@ class LedgerBuffer:
     def forget(self) -> None:
         """Start anew after a fork: what waits is the parent's to write."""
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()
+        self._flushing, self._replaying = threading.Lock(), threading.Lock()
         self._waiting = Waiting()
         self._timer = None
         self._spooled = self._refused = False
@@ -228,7 +231,8 @@ class LedgerBuffer:
 
     def _flush(self, may_go_on: Callable[[], bool]) -> bool:
         with self._flushing:
-            written, replayed = self._write(), self._replay(may_go_on)
+            written = self._write()
+        replayed = self._replay(may_go_on)
         if not (written and replayed):
             self._soon()
         return written and replayed
@@ -270,6 +274,9 @@ class LedgerBuffer:
         if not self._spool.waits:
             self._spooled = False
             return True
+        # Another thread that is at it is not waited for: it may take long.
+        if self._breaker.is_open or not self._replaying.acquire(blocking=False):
+            return False
         replayed = 0
 
         def take(settlements: Sequence[Settlement]) -> bool:
@@ -279,9 +286,15 @@ class LedgerBuffer:
             replayed += len(settlements)
             return True
 
-        done = not self._breaker.is_open and self._spool.replay(take)
-        if done:
-            self._spooled = False
+        try:
+            done = self._spool.replay(take)
+        finally:
+            self._replaying.release()
         if replayed:
             self._emit(LedgerReplayed(replayed))
         return done
+
+
+def _for_a_while() -> Callable[[], bool]:
+    end = time.monotonic() + _REPLAY_SECONDS
+    return lambda: time.monotonic() < end

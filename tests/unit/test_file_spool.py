@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +109,22 @@ def test_a_long_file_is_handed_over_in_parts(spool: FileSpool, folder: Path) -> 
     assert 1200 == spool.state().rows
     assert given == taken(spool)
     assert [] == list(folder.iterdir())
+
+
+def test_a_long_outage_makes_several_files(spool: FileSpool, folder: Path) -> None:
+    """So that what is replayed is gone, if the process that does it ends before all is."""
+    for _ in range(3):
+        spool.append(some(1400))
+    assert 3 == len(list(folder.iterdir()))
+    taken_before: list[int] = []
+
+    def take(part: Sequence[Settlement]) -> bool:
+        taken_before.append(len(part))
+        return sum(taken_before) <= 2000
+
+    assert not spool.replay(take)
+    assert 2800 == spool.state().rows
+    assert 2800 == len(taken(spool))
 
 
 def test_vain_tries_leave_no_files(spool: FileSpool, folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from cognition.adapters.memory import MemorySpool
 from cognition.adapters.memory.spool import SpoolPlace
+from cognition.domain.ledger import LedgerBatch
 from cognition.domain.settlement import Settlement
 from cognition.errors import CacheUnavailable, ConfigurationError, LedgerFull
 from cognition.events import (
@@ -301,6 +302,44 @@ def test_when_the_store_is_back_so_is_what_others_left(monkeypatch: pytest.Monke
     other.close()
     desk.buffer.observe(StoreRecovered("postgres"))
     eventually(lambda: desk.ledger.written == ["left"])
+
+
+def test_nobody_waits_for_a_replay_of_another_thread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take long; what waits in memory is written meanwhile."""
+    begun, end, record = threading.Event(), threading.Event(), desk.ledger.record
+
+    def slowly(batch: LedgerBatch) -> None:
+        if [row.request_id for row in batch.rows] == ["left"]:
+            begun.set()
+            assert end.wait(10)
+        record(batch)
+
+    monkeypatch.setattr(desk.ledger, "record", slowly)
+    desk.spool.append([Settlement(row=row) for row in rows("left")])
+    replaying = threading.Thread(target=desk.buffer.flush)
+    replaying.start()
+    assert begun.wait(10)
+    desk.buffer.note(hits("hit"))
+    # The spool in memory lets nobody look into it meanwhile.
+    monkeypatch.setattr(MemorySpool, "waits", True)
+    assert not desk.buffer.flush()
+    assert ["hit"] == desk.ledger.written
+    end.set()
+    replaying.join()
+    assert ["hit", "left"] == desk.ledger.written
+
+
+def test_a_replay_that_takes_long_goes_on_in_the_background(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever flushes or closes is not kept; what is left is there for the next one."""
+    monkeypatch.setattr(ledger_buffer, "_REPLAY_SECONDS", 0.0)
+    desk.spool.append([Settlement(row=row) for row in rows("left")])
+    assert not desk.buffer.flush()
+    desk.buffer.close()
+    assert [] == desk.ledger.written
+    monkeypatch.setattr(ledger_buffer, "_REPLAY_SECONDS", 60.0)
+    other = Desk(spool=desk.spool)
+    assert other.buffer.flush()
+    assert ["left"] == other.ledger.written
 
 
 def test_a_child_leaves_the_spool_to_its_parent(desk: Desk) -> None:

@@ -21,13 +21,18 @@ _PRIVATE = 0o600
 
 
 class Journal:
-    """A file that this process writes; `create` makes it."""
+    """A file that this process writes; `create` makes it.
+
+    Attributes:
+        path: Its name.
+        size: Its length in bytes.
+    """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         """Write a new file that is open and locked."""
         self.path = path
         self._descriptor = descriptor
-        self._size = 0
+        self.size = 0
         self._torn = False
 
     @classmethod
@@ -68,10 +73,10 @@ class Journal:
         except OSError:
             self._torn = True
             with suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
+                os.ftruncate(self._descriptor, self.size)
                 self._torn = False
             raise
-        self._size += len(content)
+        self.size += len(content)
         self._torn = False
 
     def close(self) -> None:

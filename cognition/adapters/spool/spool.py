@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 # A part of the limit is kept for attempts that were under way when the rest was used up: some 30 000 of them.
 _FOR_NEW_ATTEMPTS = 7 / 8
 _ROWS_AT_A_TIME = 500
+# What is replayed is gone file by file, so that processes that live for seconds get on with it, too.
+_FILE_BYTES = 1_000_000
 
 
 class FileSpool:
@@ -112,7 +114,7 @@ class FileSpool:
 
     def _opened(self) -> Journal:
         """Return the file of this process; the caller holds the lock."""
-        if self._journal is not None and self._journal.removed:
+        if self._journal is not None and (self._journal.removed or self._journal.size >= _FILE_BYTES):
             self._journal.close()
             self._journal = None
         if self._journal is None:
