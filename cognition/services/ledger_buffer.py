@@ -72,7 +72,7 @@ class LedgerBuffer:
         self._flushing, self._replaying = threading.Lock(), threading.Lock()
         self._waiting = Waiting()
         self._timer: threading.Timer | None = None
-        self._spooled = self._refused = self._closed = False
+        self._failing = self._refused = self._closed = False
 
     def resume(self) -> None:
         """Replay what processes before this one left in the spool, soon and in the background."""
@@ -108,7 +108,7 @@ class LedgerBuffer:
         Raises:
             LedgerFull: The store is away, and as much waits for it as may.
         """
-        if not (self._breaker.is_open or self._spooled or self._refused):
+        if not (self._breaker.is_open or self._failing):
             return
         if len(self._waiting.settlements) >= _MOST_ROWS:
             raise LedgerFull.of("memory", _MOST_ROWS * _ROW_BYTES)
@@ -116,7 +116,9 @@ class LedgerBuffer:
 
     def record(self, rows: Sequence[LedgerRow]) -> None:
         """Write rows of attempts now, or keep them until they can be."""
-        if self._breaker.is_open or not self._writer.write(LedgerBatch(rows=rows)):
+        if not self._breaker.is_open and self._writer.write(LedgerBatch(rows=rows)):
+            self._failing = False
+        else:
             self._keep([Settlement(row=row) for row in rows])
 
     def settle(self, settlement: Settlement) -> Reservation:
@@ -130,7 +132,9 @@ class LedgerBuffer:
         booked = None if self._breaker.is_open else self._writer.book(settlement)
         if booked is None:
             self._keep([settlement])
-        return booked or Reservation()
+            return Reservation()
+        self._failing = False
+        return booked
 
     def note(self, rows: Sequence[LedgerRow]) -> None:
         """Write rows with the next batch."""
@@ -166,7 +170,7 @@ class LedgerBuffer:
         self._flushing, self._replaying = threading.Lock(), threading.Lock()
         self._waiting = Waiting()
         self._timer = None
-        self._spooled = self._refused = False
+        self._failing = self._refused = False
         self._spool.forget()
 
     # -- while calls are answered -------------------------------------------------------------------------------------
@@ -192,6 +196,7 @@ class LedgerBuffer:
 
     def _keep(self, settlements: Sequence[Settlement]) -> None:
         """Put attempts into the spool, or into memory when it does not take them."""
+        self._failing = True
         kept = self._spools(settlements)
         with self._lock:
             if not kept:
@@ -207,7 +212,7 @@ class LedgerBuffer:
                 self._refused = True
                 self._emit(LedgerSpoolFull(str(error)))
             return False
-        self._spooled, self._refused = True, False
+        self._refused = False
         self._emit(LedgerSpooled(len(settlements)))
         return True
 
@@ -272,7 +277,6 @@ class LedgerBuffer:
     def _replay(self, may_go_on: Callable[[], bool]) -> bool:
         """Book what waits in the spool; return whether nothing of ours or of the dead waits there any more."""
         if not self._spool.waits:
-            self._spooled = False
             return True
         # Another thread that is at it is not waited for: it may take long.
         if self._breaker.is_open or not self._replaying.acquire(blocking=False):
@@ -284,6 +288,7 @@ class LedgerBuffer:
             if self._breaker.is_open or not may_go_on() or not self._writer.take(settlements):
                 return False
             replayed += len(settlements)
+            self._failing = False
             return True
 
         try:

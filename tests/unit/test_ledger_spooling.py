@@ -149,6 +149,19 @@ def test_a_full_spool_stops_new_attempts_before_they_cost() -> None:
     desk.buffer.require_room()
 
 
+def test_a_full_spool_stops_nobody_once_the_ledger_takes_rows_again() -> None:
+    """What waits may take long to be replayed; new attempts need no room there."""
+    desk = small_desk(1)
+    desk.go_down()
+    desk.buffer.record(rows("first"))
+    desk.recover()
+    with pytest.raises(LedgerFull):
+        desk.buffer.require_room()
+    desk.buffer.record(rows("under way"))
+    desk.buffer.require_room()
+    assert ["first"] == spooled(desk)
+
+
 def test_as_many_as_memory_may_hold_stop_new_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk takes none at all."""
 
