@@ -47,6 +47,8 @@ _REPLAY_SECONDS = 5.0
 _MOST_ROWS = 100_000
 _ROW_BYTES = 1000
 
+_LEFT = "%d ledger rows could not be written yet and wait in %s; the next process that opens this database writes them."
+
 
 class LedgerBuffer:
     """Writes attempts at once, and hits and look-up counts in batches.
@@ -158,11 +160,13 @@ class LedgerBuffer:
         # One that is under way in the background stops at its next step.
         if self._replaying.acquire(timeout=_REPLAY_SECONDS):
             self._replaying.release()
-        self._flush(_for_a_while())
+        done = self._flush(_for_a_while())
         left = [*self._waiting.settlements, *(Settlement(row=row) for row in self._waiting.batch().rows)]
         if left and not self._spools(left):
-            _log.error("%d ledger rows could not be written before the engine closed.", len(left))
+            _log.error("%d ledger rows could not be written before the engine closed, and are lost.", len(left))
         self._spool.close()
+        if not done and (state := self._spool.state()).rows:
+            _log.warning(_LEFT, state.rows, state.place)
 
     def forget(self) -> None:
         """Start anew after a fork: what waits is the parent's to write."""
