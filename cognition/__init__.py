@@ -2,6 +2,7 @@
 
 from cognition.domain.attribution import Attribution
 from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState
+from cognition.domain.budget import Budget
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
 from cognition.domain.pricing import Rate
@@ -39,6 +40,7 @@ __all__ = [
     "BreakerKey",
     "BreakerPolicy",
     "BreakerState",
+    "Budget",
     "BulkheadFull",
     "CacheError",
     "CachePolicy",

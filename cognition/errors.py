@@ -25,7 +25,7 @@
     └── LedgerConflict                another row stands under the same call key
 
 `verdict` says what an error tells about the provider, which decides what the breaker learns and how long is waited;
-`elsewhere` whether another model may answer.
+`elsewhere` whether another model may answer, `personal` whether another caller may be answered.
 
 Data is in attributes, the sentence is made from them, and every class survives `pickle` and `to_dict`/`from_dict`,
 because Prefect moves exceptions between processes and single flight hands a leader's error to waiters in other ones.
@@ -52,10 +52,12 @@ class CognitionError(Exception):
     Attributes:
         retryable: Whether the same call may succeed when it is made again.
         verdict: What the error says about the provider.
+        personal: Whether it tells about who asks, so that others who ask the same may be answered.
     """
 
     retryable: ClassVar[bool] = False
     verdict: ClassVar[Verdict] = "ours"
+    personal: ClassVar[bool] = False
 
     def __init__(self, message: str, **data: Any) -> None:
         """Keep the sentence and the data it was made from.
@@ -278,12 +280,7 @@ class OnlyCachedMiss(CallNotPermitted):
 
 
 class LedgerFull(CallNotPermitted):
-    """PostgreSQL is away, and so many ledger rows wait for it that another attempt could not be booked.
-
-    Attributes:
-        place: Where they wait.
-        limit_bytes: How much room they may take.
-    """
+    """So many ledger rows wait for PostgreSQL in a `place`, of at most `limit_bytes`, that no other could be kept."""
 
     retryable = True
     place: str
@@ -292,10 +289,8 @@ class LedgerFull(CallNotPermitted):
     @classmethod
     def of(cls, place: str, limit_bytes: int) -> Self:
         """Return the error for a spool."""
-        message = (
-            f"PostgreSQL is away and the ledger rows that wait for it in {place} take the {limit_bytes / 1e6:g} MB that"
-            " they may; bring it back, or raise COGNITION_SPOOL_LIMIT_MB."
-        )
+        what = f"The ledger rows that wait for PostgreSQL in {place} take the {limit_bytes / 1e6:g} MB that they may"
+        message = f"{what}; bring it back, or raise COGNITION_SPOOL_LIMIT_MB."
         return cls(message, place=place, limit_bytes=limit_bytes)
 
 
@@ -324,11 +319,17 @@ class BudgetExceeded(CognitionError):
         resets_at: When money is next freed, with a time zone; None for never.
     """
 
+    personal = True
     budget: str
     limit = _Usd()
     used = _Usd()
     reserved = _Usd()
     requested = _Usd()
+
+    @property
+    def is_full_for_now(self) -> bool:
+        """Whether there would be room if nothing were set aside: calls under way cost less than that as a rule."""
+        return self.used + self.requested <= self.limit
 
     @property
     def resets_at(self) -> datetime | None:
@@ -340,12 +341,14 @@ class BudgetUnavailable(CognitionError):
     """The `store` of the budgets does not answer, and a budget asks to spend nothing then."""
 
     retryable = True
+    personal = True
     store: str
 
 
 class PriceUnknown(CognitionError):
     """A budget limits the call, and nobody knows what the `model` of the `provider` costs."""
 
+    personal = True
     provider: str
     model: str
 

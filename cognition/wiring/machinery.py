@@ -20,12 +20,14 @@ from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
 from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
+from cognition.services.failure_counts import FailureCounts
 from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.ledger_writer import Books
@@ -36,6 +38,7 @@ from cognition.services.single_flight import Codec, SingleFlight
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
+from cognition.wiring.spending import Money, money_of, route_to
 from cognition.wiring.stores import Stores, open_stores
 
 # Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
@@ -60,6 +63,9 @@ class Machinery:
         breakers: One for each store.
         circuits: One for each model and account, shared by all processes; on the loop.
         breaker_control: What people do to those.
+        money: What budgets need.
+        budget_control: What people do to budgets.
+        failures: Errors of calls, by flow run.
         stores: Where everything is kept.
     """
 
@@ -76,6 +82,9 @@ class Machinery:
     breakers: tuple[StoreBreaker, ...]
     circuits: SharedBreakers
     breaker_control: BreakerControl
+    money: Money
+    budget_control: BudgetControl
+    failures: FailureCounts
     stores: Stores
 
 
@@ -93,7 +102,10 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     loop = OwnerLoop(_WORKERS)
     # Before any store is opened: what is wrong with a name should not cost a start of servers.
     models = open_models(settings, loop, provider)
-    return assemble(open_stores(settings, clock), settings, clock, models, loop)
+    machinery = assemble(open_stores(settings, clock), settings, clock, models, loop)
+    # From the first call on it is known whether a budget limits it, also when the database goes away before.
+    machinery.money.known.refresh()
+    return machinery
 
 
 def assemble(
@@ -112,19 +124,21 @@ def assemble(
     base = _base(stores, models, clock, loop)
     near = base.near
     layers = AllLayers(base.exact, near.layer if near else None)
+    prices = GenaiPrices(settings.prices)
+    money = money_of(stores, prices, loop, clock, base.observers.emit)
     circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
     parts = Collaborators(
         layers=layers,
         flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
         provider=models.provider,
         pipeline=_pipeline(circuits, clock),
-        costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
+        costs=CostControl(prices, base.buffer, money.spending, clock),
+        spending=money.spending,
+        route_to=route_to,
         in_thread=loop.in_thread,
     )
     completion = CompletionService(parts, clock, base.observers.emit)
-    if near is not None:
-        opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
-        base.observers.add(SecondOpinion(opinion).observe)
+    _second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
@@ -136,9 +150,12 @@ def assemble(
         bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
         embeddings=near.embeddings if near else None,
-        breakers=base.breakers,
+        breakers=(*base.breakers, money.breaker),
         circuits=circuits,
         breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
+        money=money,
+        failures=base.failures,
+        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, money.known.forget),
         stores=stores,
     )
 
@@ -158,6 +175,13 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
     )
 
 
+def _second_opinion(base: _Base, completion: CompletionService, loop: OwnerLoop) -> None:
+    """Let answers of L3 be compared with the provider's own, in the background."""
+    if base.near is not None:
+        opinion = OpinionParts(base.near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
+        base.observers.add(SecondOpinion(opinion).observe)
+
+
 def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:
     return Pipeline(circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock))
 
@@ -174,6 +198,7 @@ class _Base:
     trust: SemanticTrust
     near: Near | None
     circuits: Guarded[BreakerStore]
+    failures: FailureCounts
 
 
 def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
@@ -181,9 +206,10 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    books = Books(stores.ledger, stores.budgets, stores.spool, stores.pairs if models.embedder else None)
+    books = Books(stores.ledger, stores.budgets.calls, stores.spool, stores.pairs if models.embedder else None)
     buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
+    observers.add((failures := FailureCounts()).observe)
     buffer.resume()
     # One of its own, as pgvector has: L2 goes on without the tables of L3.
     pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
@@ -194,4 +220,4 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     # One of its own: without its tables, breakers of this process go on, and so does L2.
     circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
     breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)
+    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits, failures)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from cognition.adapters.embedded import ensure_running
 from cognition.adapters.memory import MemoryEntries, MemoryLeases, MemorySpool
 from cognition.adapters.postgres.breakers import PostgresBreakers
+from cognition.adapters.postgres.budget_admin import PostgresBudgetAdmin
 from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.adapters.postgres.connection import address_of_database, check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
@@ -27,8 +28,8 @@ from cognition.adapters.spool import FileSpool
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
-from cognition.resilience.budget_store import BudgetStore
 from cognition.resilience.spool import Spool
+from cognition.services.budget_control import BudgetStores
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
 from cognition.settings import Settings
 
@@ -63,7 +64,7 @@ class Stores:
     semantic: SemanticStore
     pairs: PairStore
     breakers: BreakerStore
-    budgets: BudgetStore
+    budgets: BudgetStores
     spool: Spool = field(default_factory=MemorySpool)
     maintenance: SemanticMaintenanceStore | None = None
     database: Engine | None = None
@@ -133,7 +134,9 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
         breakers=PostgresBreakers(database, settings.tenant),
-        budgets=PostgresBudgets(database, settings.tenant),
+        budgets=BudgetStores(
+            calls=PostgresBudgets(database, settings.tenant), admin=PostgresBudgetAdmin(database, settings.tenant)
+        ),
         spool=spool_of(settings, database_url),
         maintenance=SemanticMaintenance(database, clock),
         database=database,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from pydantic_ai.usage import RequestUsage
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgetAdmin,
     MemoryBudgets,
     MemoryDurableEntries,
     MemoryEmbedder,
@@ -37,6 +39,7 @@ from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
 from cognition.ports import Clock, Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.budget_control import BudgetStores
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
 
@@ -168,12 +171,14 @@ class FragileBudgets(MemoryBudgets):
     Attributes:
         outage: Takes them down.
         claims: What was asked for, in order.
+        renewed: What was prolonged, in order.
     """
 
     def __init__(self, clock: Clock, ledger: MemoryLedger) -> None:
         super().__init__(clock, ledger)
         self.outage = Outage()
         self.claims: list[Claim] = []
+        self.renewed: list[set[CallAttempt]] = []
 
     def reserve(self, claim: Claim) -> Reservation:
         """Set aside, or fail while it is down."""
@@ -186,10 +191,33 @@ class FragileBudgets(MemoryBudgets):
         self.outage.check()
         return super().settle(attempt, cost_usd, batch)
 
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book, or fail while it is down."""
+        self.outage.check()
+        return super().book(attempt, subjects, cost_usd, at, batch)
+
+    def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
+        """Prolong, or fail while it is down."""
+        self.outage.check()
+        self.renewed.append(super().renew(attempts, lease))
+        return self.renewed[-1]
+
     def budgets(self) -> list[Budget]:
         """Tell, or fail while it is down."""
         self.outage.check()
         return super().budgets()
+
+    def version(self) -> str:
+        """Tell, or fail while it is down."""
+        self.outage.check()
+        return super().version()
 
     def look(self, subjects: Mapping[Scope, str]) -> list[Standing]:
         """Tell, or fail while it is down."""
@@ -278,7 +306,7 @@ class Rig:
             semantic=self.semantic,
             pairs=self.pairs,
             breakers=MemoryBreakers(self.clock),
-            budgets=self.budgets,
+            budgets=BudgetStores(calls=self.budgets, admin=MemoryBudgetAdmin(self.budgets, self.ledger)),
         )
         self.machinery = assemble(
             stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)

@@ -9,7 +9,7 @@ If interrupted: nothing stays, the whole upgrade is one transaction.
 from cognition_migrations.sources import run
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
