@@ -104,13 +104,18 @@ class LedgerBuffer:
             case _:
                 pass
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether what attempts cost is kept for later just now, instead of being booked; cheap."""
+        return self._breaker.is_open or self._failing
+
     def require_room(self) -> None:
         """Return while another attempt can be booked, or kept until it can; to be asked before it costs anything.
 
         Raises:
             LedgerFull: The store is away, and as much waits for it as may.
         """
-        if not (self._breaker.is_open or self._failing):
+        if not self.is_keeping:
             return
         if len(self._waiting.settlements) >= _MOST_ROWS:
             raise LedgerFull.of("memory", _MOST_ROWS * _ROW_BYTES)

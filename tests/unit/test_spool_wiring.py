@@ -15,6 +15,9 @@ from cognition.cli import app
 from cognition.errors import LedgerFull
 from cognition.testing.contracts.spool import some
 from cognition.wiring import spool_of
+from tests.unit.conftest import MakeRig
+from tests.unit.failing_ledger import FailingLedger
+from tests.unit.memory_engine import eventually
 
 # Nobody listens there; the doctor goes on.
 AWAY = "postgresql://alice:secret@127.0.0.1:1/llm"
@@ -110,3 +113,23 @@ def test_the_doctor_says_what_waits(waiting: int, rejected: int, tmp_path: Path)
     assert finding["ok"] is (not rejected)
     assert finding["detail"].startswith(f"{waiting} ledger rows wait in {spool.state().place}")
     assert (f"{rejected} that can never be written" in finding["detail"]) is bool(rejected)
+
+
+def test_while_no_row_can_be_kept_no_provider_is_asked(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would cost what nobody could write down; a cached answer costs nothing."""
+    ledger = FailingLedger()
+    rig = make_rig(ledger=ledger)
+    rig.script.then("Yes.", "Again.")
+    ledger.down = True
+    rig.durable.outage.down = True
+    assert "provider" == rig.layer("Really?")
+    spool = rig.machinery.stores.spool
+    monkeypatch.setattr(spool, "_limit", spool.state().used_bytes)
+
+    with pytest.raises(LedgerFull):
+        rig.layer("And now?")
+    assert ("l1", 1) == (rig.layer("Really?"), len(rig.script.requests))
+
+    ledger.down = rig.durable.outage.down = False
+    eventually(rig.engine.ledger.flush)
+    assert "provider" == rig.layer("And now?")
