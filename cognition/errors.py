@@ -16,7 +16,8 @@
     │   ├── CircuitOpen               breaker, state, retry_after
     │   ├── BulkheadFull              service, max_concurrent, max_waiting
     │   ├── RetryBudgetExhausted      provider
-    │   └── OnlyCachedMiss
+    │   ├── OnlyCachedMiss
+    │   └── LedgerFull                place, limit_bytes
     ├── BudgetExceeded                budget, limit, used, reserved, requested, resets_at
     ├── BudgetUnavailable             store
     ├── PriceUnknown                  provider, model
@@ -276,6 +277,21 @@ class RetryBudgetExhausted(CallNotPermitted):
 
 class OnlyCachedMiss(CallNotPermitted):
     """The call allowed only cached answers (`cache="only"`) and there was none."""
+
+
+class LedgerFull(CallNotPermitted):
+    """So many ledger rows wait for PostgreSQL in a `place`, of at most `limit_bytes`, that no other could be kept."""
+
+    retryable = True
+    place: str
+    limit_bytes: int
+
+    @classmethod
+    def of(cls, place: str, limit_bytes: int) -> Self:
+        """Return the error for a spool."""
+        what = f"The ledger rows that wait for PostgreSQL in {place} take the {limit_bytes / 1e6:g} MB that they may"
+        message = f"{what}; bring it back, or raise COGNITION_SPOOL_LIMIT_MB."
+        return cls(message, place=place, limit_bytes=limit_bytes)
 
 
 class _Usd:

@@ -204,7 +204,7 @@ class PairJudged:
 
 @dataclass(frozen=True, slots=True)
 class LedgerDelayed:
-    """Ledger rows could not be written yet and wait in memory."""
+    """Ledger rows could not be written yet and wait."""
 
     rows: int
     reason: str
@@ -212,7 +212,28 @@ class LedgerDelayed:
 
 @dataclass(frozen=True, slots=True)
 class LedgerDropped:
-    """So many ledger rows waited in memory that the oldest were given up."""
+    """So many ledger rows of hits waited in memory that the oldest were given up; those of attempts never are."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSpooled:
+    """Ledger rows were kept in a file of this machine until they can be written."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSpoolFull:
+    """That file takes no more rows; told once, until it takes some again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReplayed:
+    """Ledger rows that had been kept in a file, by whichever process, stand in the ledger."""
 
     rows: int
 
@@ -306,6 +327,9 @@ Event = (
     | PairJudged
     | LedgerDelayed
     | LedgerDropped
+    | LedgerSpooled
+    | LedgerSpoolFull
+    | LedgerReplayed
     | BreakerChanged
     | WorkerHeldBack
     | BreakerThresholdReached

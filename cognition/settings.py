@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -52,6 +52,8 @@ class Settings(BaseSettings):
         resilience: How hard calls try unless they say otherwise.
         fallbacks: Models that are asked when one does not answer, in order, unless calls say otherwise.
         prices: Prices that override the public ones, by `provider:model`.
+        spool: Folder for ledger rows that cannot be written while PostgreSQL is away; by default one of the user's own.
+        spool_limit_mb: How many megabytes may wait there for one database and tenant; beyond that no call is made.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     resilience: ResiliencePolicy = ResiliencePolicy()
     fallbacks: tuple[Fallback, ...] = ()
     prices: dict[str, Rate] = {}
+    spool: Path | None = None
+    spool_limit_mb: Annotated[int, Field(gt=0)] = 256
     _identity: str = PrivateAttr(default="")
 
     if not TYPE_CHECKING:  # type checkers know the fields from pydantic

@@ -21,7 +21,7 @@ from cognition.testing import FakeClock, temporary_home, temporary_servers
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobodys_home() -> Generator[Path]:
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """Keep the developer's own settings and servers out of the tests.
 
     Servers that a test starts without a home of its own go to a folder that is deleted, not to the developer's.
@@ -30,8 +30,9 @@ def nobodys_home() -> Generator[Path]:
         del os.environ[name]
     with temporary_home() as home:
         os.environ["COGNITION_HOME"] = str(home)
+        os.environ["COGNITION_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
         yield home
-        del os.environ["COGNITION_HOME"]
+        del os.environ["COGNITION_HOME"], os.environ["COGNITION_SPOOL"]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
 from cognition.services.explaining import OFF
 from cognition.settings import Settings, unknown_variables
-from cognition.wiring import embedder_alone, open_stores, verifier_alone
+from cognition.wiring import database_of, embedder_alone, open_stores, spool_of, verifier_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Finding:
 
 def doctor(json_output: AsJson = False) -> None:
     """Check settings, stores and models, and say what to do about each fault."""
-    findings = [check() for check in (_variables, _stores, _semantic_layer, _local_model, _keys)]
+    findings = [check() for check in (_variables, _stores, _spool, _semantic_layer, _local_model, _keys)]
     if json_output:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -65,6 +65,21 @@ def _stores() -> Finding:
         return Finding("stores", ok=False, detail=str(error))
     where = "the embedded servers" if settings.database_url is None else "your servers"
     return Finding("stores", ok=True, detail=f"{where} answered after {time.perf_counter() - started:.2f} s")
+
+
+def _spool() -> Finding:
+    check = "spool"
+    try:
+        settings = Settings()
+        state = spool_of(settings, database_of(settings)).state()
+    except CognitionError:
+        return Finding(check, ok=True, detail="not looked at, because the address of the database is not known")
+    detail = f"{state.rows} ledger rows wait in {state.place}"
+    if state.rejected:
+        detail += f"; {state.rejected} that can never be written are kept in {state.place}/rejected, look at those"
+    elif state.rows:
+        detail += ", for PostgreSQL or for the process that wrote them; the next one that opens writes the rest"
+    return Finding(check, ok=not state.rejected, detail=detail)
 
 
 def _semantic_layer() -> Finding:

@@ -6,7 +6,7 @@ A port like those of `cognition.ports`, kept here because the pipeline that uses
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -41,6 +41,30 @@ class BudgetStore(Protocol):
         Args:
             attempt: Which one; one that never reserved anything books nothing.
             cost_usd: What it cost; None when nobody knows, which books the estimate.
+            batch: Its ledger rows, written in the same transaction; those that stand there already are skipped.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
+        ...
+
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book an attempt for which nothing could be set aside, because the store was away, into all that applies.
+
+        An attempt that did set something aside is settled instead.
+
+        Args:
+            attempt: Which one.
+            subjects: Whose budgets pay.
+            cost_usd: What it cost; None when nobody knows, which books a budget's price ceiling, or nothing.
+            at: When it was spent; the periods that contained this time pay.
             batch: Its ledger rows, written in the same transaction; those that stand there already are skipped.
 
         Raises:

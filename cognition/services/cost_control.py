@@ -78,6 +78,19 @@ class CostControl:
         cost = self.cost_of(entry.model, entry.response)
         return cost.usd if cost else None
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether what attempts cost is kept for later just now; then `require_room` before each."""
+        return self._buffer.is_keeping
+
+    def require_room(self) -> None:
+        """Return while another attempt can be booked, or kept until it can; looks at the disk.
+
+        Raises:
+            LedgerFull: The store is away, and as much waits for it as may.
+        """
+        self._buffer.require_room()
+
     def book(self, call: Call, address: Address, attempt: Attempt) -> None:
         """Book one attempt: at once when it cost money, with the next batch when it was free; blocks."""
         hold = attempt.hold

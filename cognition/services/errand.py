@@ -184,6 +184,8 @@ class Errand:
         return Answer(target.model, response, _since(started), hold)
 
     async def _reserve(self, target: Target) -> Hold:
+        if self._parts.costs.is_keeping:
+            await self._parts.in_thread(self._parts.costs.require_room)
         # Numbers run over the whole chain, because they tell the rows of one call apart in the ledger.
         self._numbers += 1
         call_key = call_key_of(self._call.attribution, self._call.request_id, self._address.key)

@@ -1,78 +1,59 @@
-"""Keeps ledger rows of cache hits off the caller's path: they wait in memory and are written in batches."""
+"""Takes what calls cost and saved to the ledger: attempts at once, hits in batches, and nothing is lost on the way.
+
+An attempt that cannot be booked is put into the spool, on the disk of this machine, before its caller has the answer;
+it is replayed when the store is back, by this process or by another. Hits wait in memory, because so much they are not
+worth; they go to the spool when the engine closes or too many wait.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from cognition.domain.entry import Address, Layer
-from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
-from cognition.domain.pricing import Cost
+from cognition.domain.entry import Layer
+from cognition.domain.ledger import NOTHING, CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.reservation import Reservation
-from cognition.domain.semantic import Pair
 from cognition.domain.settlement import Settlement
-from cognition.errors import CacheUnavailable
+from cognition.errors import CacheUnavailable, LedgerFull
 from cognition.events import (
     Answered,
     AnsweredMany,
     Emit,
     Event,
-    LedgerDelayed,
     LedgerDropped,
+    LedgerReplayed,
+    LedgerSpooled,
+    LedgerSpoolFull,
     LookedUp,
     PairMet,
     Stored,
+    StoreRecovered,
 )
-from cognition.ports import Clock, Ledger, PairStore
-from cognition.resilience.budget_store import BudgetStore
+from cognition.ports import Clock
 from cognition.resilience.store_breaker import StoreBreaker
+from cognition.services.ledger_waiting import Waiting, is_empty
+from cognition.services.ledger_writer import Books, LedgerWriter
 
 _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 1.0
+# Whoever waits for a replay waits no longer; it goes on in the background, or in the next process.
+_REPLAY_SECONDS = 5.0
 
-
-# About 1 kB a row: what a process may hold while PostgreSQL is away.
+# What a process may hold in memory while PostgreSQL is away, at about 1 kB a row.
 _MOST_ROWS = 100_000
+_ROW_BYTES = 1000
 
-
-@dataclass(slots=True)
-class _Waiting:
-    rows: list[LedgerRow] = field(default_factory=list[LedgerRow])
-    hits: list[tuple[Iterable[Answered], datetime]] = field(default_factory=list[tuple[Iterable[Answered], datetime]])
-    counts: defaultdict[CountKey, LookUpCounts] = field(default_factory=lambda: defaultdict(LookUpCounts))
-    accesses: dict[Address, tuple[int, datetime]] = field(default_factory=dict[Address, tuple[int, datetime]])
-    pairs: list[Pair] = field(default_factory=list[Pair])
-
-    def __len__(self) -> int:
-        return len(self.rows) + len(self.hits) + len(self.pairs)
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """Where everything is written, all of it in one database.
-
-    Attributes:
-        ledger: Takes rows.
-        budgets: Take what attempts cost; they write its row in the same transaction.
-        pairs: Take pairs of similar questions, None when no embedder is set.
-    """
-
-    ledger: Ledger
-    budgets: BudgetStore
-    pairs: PairStore | None = None
+_LEFT = "%d ledger rows could not be written yet and wait in %s; the next process that opens this database writes them."
 
 
 class LedgerBuffer:
     """Writes attempts at once, and hits and look-up counts in batches.
 
-    An observer of the engine's events. A batch that cannot be written stays and is tried again with the next one;
-    when too many rows wait, the oldest are given up and an event says so.
+    An observer of the engine's events. What cannot be written is tried again every second while something waits.
     """
 
     def __init__(self, books: Books, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
@@ -82,17 +63,23 @@ class LedgerBuffer:
             books: Where everything is written.
             breaker: Leaves their store alone while it is down.
             clock: Returns the present time.
-            emit: Told when rows must wait or are given up.
+            emit: Told when rows must wait, are replayed or are given up.
         """
-        self._books = books
+        self._spool = books.spool
+        self._writer = LedgerWriter(books, breaker, emit)
         self._breaker = breaker
         self._clock = clock
         self._emit = emit
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._waiting = _Waiting()
+        self._flushing, self._replaying = threading.Lock(), threading.Lock()
+        self._waiting = Waiting()
         self._timer: threading.Timer | None = None
-        self._closed = False
+        self._failing = self._refused = self._closed = False
+
+    def resume(self) -> None:
+        """Replay what processes before this one left in the spool, soon and in the background."""
+        if self._spool.waits:
+            self._soon()
 
     def observe(self, event: Event) -> None:
         """Take what belongs in the ledger from an event."""
@@ -111,31 +98,50 @@ class LedgerBuffer:
                 with self._lock:
                     self._counts_of(event.address.tenant, event.layer, event.address.namespace, event.model).stores += 1
                     self._schedule()
+            case StoreRecovered():
+                # Others may have died while it was away.
+                self.resume()
             case _:
                 pass
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether what attempts cost is kept for later just now, instead of being booked; cheap."""
+        return self._breaker.is_open or self._failing
+
+    def require_room(self) -> None:
+        """Return while another attempt can be booked, or kept until it can; to be asked before it costs anything.
+
+        Raises:
+            LedgerFull: The store is away, and as much waits for it as may.
+        """
+        if not self.is_keeping:
+            return
+        if len(self._waiting.settlements) >= _MOST_ROWS:
+            raise LedgerFull.of("memory", _MOST_ROWS * _ROW_BYTES)
+        self._spool.require_room()
+
     def record(self, rows: Sequence[LedgerRow]) -> None:
-        """Write rows now; while the store is down they wait like the others."""
-        if self._breaker.is_open or not self._write(LedgerBatch(rows=rows)):
-            self.note(rows)
+        """Write rows of attempts now, or keep them until they can be."""
+        if not self._breaker.is_open and self._writer.write(LedgerBatch(rows=rows)):
+            self._failing = False
+        else:
+            self._keep([Settlement(row=row) for row in rows])
 
     def settle(self, settlement: Settlement) -> Reservation:
         """Book what an attempt cost, and write its row, in one transaction; return what the budgets booked.
 
-        While the store is down the row waits like the others.
+        While the store is away it is kept until it can be booked.
         """
-        row = settlement.row
-        if not settlement.held:
-            self.record([row])
+        if not (settlement.held or settlement.subjects):
+            self.record([settlement.row])
             return Reservation()
-        try:
-            if not self._breaker.is_open:
-                return self._books.budgets.settle(settlement.attempt, settlement.cost_usd, LedgerBatch(rows=[row]))
-        except CacheUnavailable as error:
-            self._breaker.trip(error)
-            self._emit(LedgerDelayed(1, str(error)))
-        self.note([row])
-        return Reservation()
+        booked = None if self._breaker.is_open else self._writer.book(settlement)
+        if booked is None:
+            self._keep([settlement])
+            return Reservation()
+        self._failing = False
+        return booked
 
     def note(self, rows: Sequence[LedgerRow]) -> None:
         """Write rows with the next batch."""
@@ -144,33 +150,39 @@ class LedgerBuffer:
             self._schedule()
 
     def flush(self) -> bool:
-        """Write everything that waits; return whether nothing waits any more."""
-        with self._flushing:
-            with self._lock:
-                waiting, self._waiting = self._waiting, _Waiting()
-            if not waiting and not waiting.counts:
-                return True
-            batch = _batch_of(waiting)
-            if not self._breaker.is_open and self._write(batch):
-                return True
-            self._put_back(batch)
-            return False
+        """Write what waits, in memory or in the spool, for a bounded time; return whether nothing waits any more.
+
+        What other living processes have in the spool is theirs to write.
+        """
+        return self._flush(_for_a_while())
 
     def close(self) -> None:
-        """Write what waits, a last time."""
+        """Write what waits, a last time; what cannot be written is left in the spool."""
         with self._lock:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-        if not self.flush():
-            _log.error("%d ledger rows could not be written before the engine closed.", len(self._waiting))
+        # One that is under way in the background stops at its next step.
+        if self._replaying.acquire(timeout=_REPLAY_SECONDS):
+            self._replaying.release()
+        done = self._flush(_for_a_while())
+        left = [*self._waiting.settlements, *(Settlement(row=row) for row in self._waiting.batch().rows)]
+        if left and not self._spools(left):
+            _log.error("%d ledger rows could not be written before the engine closed, and are lost.", len(left))
+        self._spool.close()
+        if not done and (state := self._spool.state()).rows:
+            _log.warning(_LEFT, state.rows, state.place)
 
     def forget(self) -> None:
         """Start anew after a fork: what waits is the parent's to write."""
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._waiting = _Waiting()
+        self._flushing, self._replaying = threading.Lock(), threading.Lock()
+        self._waiting = Waiting()
         self._timer = None
+        self._failing = self._refused = False
+        self._spool.forget()
+
+    # -- while calls are answered -------------------------------------------------------------------------------------
 
     def _note_hits(self, events: Iterable[Answered]) -> None:
         """Take hits, of which rows are made when they are written."""
@@ -191,6 +203,34 @@ class LedgerBuffer:
         hour = hour_of(self._clock())
         return self._waiting.counts[CountKey(tenant, layer, namespace, model, hour)]
 
+    def _keep(self, settlements: Sequence[Settlement]) -> None:
+        """Put attempts into the spool, or into memory when it does not take them."""
+        self._failing = True
+        kept = self._spools(settlements)
+        with self._lock:
+            if not kept:
+                self._waiting.settlements.extend(settlements)
+            self._schedule()
+
+    def _spools(self, settlements: Sequence[Settlement]) -> bool:
+        """Return whether the spool took settlements."""
+        try:
+            self._spool.append(settlements)
+        except CacheUnavailable as error:
+            if not self._refused:
+                self._refused = True
+                self._emit(LedgerSpoolFull(str(error)))
+            return False
+        self._refused = False
+        self._emit(LedgerSpooled(len(settlements)))
+        return True
+
+    # -- in the background --------------------------------------------------------------------------------------------
+
+    def _soon(self) -> None:
+        with self._lock:
+            self._schedule()
+
     def _schedule(self) -> None:
         """Make sure that a flush comes; the caller holds the lock."""
         if self._timer is None and not self._closed:
@@ -201,94 +241,74 @@ class LedgerBuffer:
     def _flush_later(self) -> None:
         with self._lock:
             self._timer = None
-        self.flush()
+        self._flush(lambda: not self._closed)
 
-    def _write(self, batch: LedgerBatch) -> bool:
-        """Return False when the store is down; rows that can never be written are logged and given up."""
-        try:
-            # First, because a pair that is noted twice changes nothing, and look-up counts would grow twice.
-            if batch.pairs and self._books.pairs is not None:
-                self._books.pairs.note(batch.pairs)
-            self._books.ledger.record(batch)
-        except CacheUnavailable as error:
-            self._breaker.trip(error)
-            self._emit(LedgerDelayed(len(batch.rows), str(error)))
-            return False
-        except Exception:  # noqa: BLE001  one bad row must not keep the money of the others out
-            return self._write_parts(batch)
-        return True
+    def _flush(self, may_go_on: Callable[[], bool]) -> bool:
+        with self._flushing:
+            written = self._write()
+        replayed = self._replay(may_go_on)
+        if not (written and replayed):
+            self._soon()
+        return written and replayed
 
-    def _write_parts(self, batch: LedgerBatch) -> bool:
-        """Write the rows that can be written; look-up counts go last, so that nothing is counted twice on the way."""
-        if batch.rows and (batch.counts or batch.accesses or batch.pairs):
-            return self._write(LedgerBatch(rows=batch.rows)) and self._write(replace(batch, rows=()))
-        if len(batch.rows) > 1:
-            middle = len(batch.rows) // 2
-            parts = (batch.rows[:middle], batch.rows[middle:])
-            return all(self._write(LedgerBatch(rows=rows)) for rows in parts)
-        _log.exception("%s cannot be written and is given up.", "A ledger row" if batch.rows else "A look-up count")
-        return True
-
-    def _put_back(self, batch: LedgerBatch) -> None:
-        dropped = 0
+    def _write(self) -> bool:
+        """Write what waits in memory; return whether nothing waits there any more."""
         with self._lock:
-            self._waiting.rows[:0] = batch.rows
-            self._waiting.pairs[:0] = batch.pairs
-            for key, counts in batch.counts.items():
-                _add(self._waiting.counts[key], counts)
-            for address, (times, when) in batch.accesses.items():
-                _access(self._waiting.accesses, address, times, when)
-            if len(self._waiting.rows) > _MOST_ROWS:
-                dropped = len(self._waiting.rows) - _MOST_ROWS
-                # The oldest hits first: attempts were paid for.
-                self._waiting.rows.sort(key=lambda row: not row.cache_hit)
-                del self._waiting.rows[:dropped]
-            self._schedule()
+            waiting, self._waiting = self._waiting, Waiting()
+        batch, settlements = waiting.batch(), waiting.settlements
+        if not self._breaker.is_open:
+            if not is_empty(batch) and self._writer.write(batch):
+                batch = NOTHING
+            if settlements and self._writer.take(settlements):
+                settlements = []
+        if is_empty(batch) and not settlements:
+            return True
+        self._put_back(batch, settlements)
+        return False
+
+    def _put_back(self, batch: LedgerBatch, settlements: Sequence[Settlement]) -> None:
+        """Let attempts, and hits of which too many wait, go to the spool, and the rest wait in memory."""
+        hits = [row for row in batch.rows if row.cache_hit]
+        attempts = [*settlements, *(Settlement(row=row) for row in batch.rows if not row.cache_hit)]
+        surplus = max(len(hits) - _MOST_ROWS, 0)
+        leaving = [*attempts, *(Settlement(row=row) for row in hits[:surplus])]
+        dropped = 0
+        if not leaving or self._spools(leaving):
+            attempts = []
+        else:
+            dropped = surplus
+        with self._lock:
+            self._waiting.put_back(replace(batch, rows=hits[surplus:]))
+            self._waiting.settlements[:0] = attempts
         if dropped:
             self._emit(LedgerDropped(dropped))
 
+    def _replay(self, may_go_on: Callable[[], bool]) -> bool:
+        """Book what waits in the spool; return whether nothing of ours or of the dead waits there any more."""
+        if not self._spool.waits:
+            return True
+        # Another thread that is at it is not waited for: it may take long.
+        if self._breaker.is_open or not self._replaying.acquire(blocking=False):
+            return False
+        replayed = 0
 
-def _batch_of(waiting: _Waiting) -> LedgerBatch:
-    rows = list(waiting.rows)
-    for answered, when in ((answered, when) for events, when in waiting.hits for answered in events):
-        row = _hit_row(answered, when)
-        rows.append(row)
-        key = CountKey(row.tenant, row.layer, row.namespace, row.requested_model, hour_of(when))
-        waiting.counts[key].saved_usd += row.saved_usd or Decimal(0)
-        _access(waiting.accesses, answered.address, 1, when)
-    return LedgerBatch(rows=rows, counts=dict(waiting.counts), accesses=waiting.accesses, pairs=waiting.pairs)
+        def take(settlements: Sequence[Settlement]) -> bool:
+            nonlocal replayed
+            if self._breaker.is_open or not may_go_on() or not self._writer.take(settlements):
+                return False
+            replayed += len(settlements)
+            self._failing = False
+            return True
 
-
-def _hit_row(answered: Answered, when: datetime) -> LedgerRow:
-    completion, call = answered.completion, answered.call
-    return LedgerRow(
-        tenant=call.request.tenant,
-        namespace=call.request.namespace,
-        attribution=call.attribution,
-        request_id=call.request_id,
-        request_key=answered.address.key,
-        model=completion.model,
-        requested_model=completion.requested_model,
-        usage=completion.usage,
-        cost=Cost(usd=Decimal(0), source="cache", version=""),
-        saved_usd=completion.saved_usd,
-        layer=completion.layer,
-        status="cache_hit",
-        attempt=0,
-        latency_ms=completion.latency.total_seconds() * 1000,
-        created_at=when,
-    )
+        try:
+            done = self._spool.replay(take)
+        finally:
+            self._replaying.release()
+        if replayed:
+            self._emit(LedgerReplayed(replayed))
+        return done
 
 
-def _add(total: LookUpCounts, more: LookUpCounts) -> None:
-    total.hits += more.hits
-    total.misses += more.misses
-    total.corrupt += more.corrupt
-    total.refusals += more.refusals
-    total.stores += more.stores
-    total.saved_usd += more.saved_usd
-
-
-def _access(total: dict[Address, tuple[int, datetime]], address: Address, times: int, when: datetime) -> None:
-    before, last = total.get(address, (0, when))
-    total[address] = (before + times, max(last, when))
+def _for_a_while() -> Callable[[], bool]:
+    end = time.monotonic() + _REPLAY_SECONDS
+    return lambda: time.monotonic() < end

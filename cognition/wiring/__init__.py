@@ -6,7 +6,7 @@ Nothing else constructs an adapter.
 from cognition.wiring.machinery import Machinery, assemble, build
 from cognition.wiring.models import embedder_alone, verifier_alone
 from cognition.wiring.semantic import Models
-from cognition.wiring.stores import Stores, database_of, open_stores
+from cognition.wiring.stores import Stores, database_of, open_stores, spool_of
 
 __all__ = [
     "Machinery",
@@ -17,5 +17,6 @@ __all__ = [
     "database_of",
     "embedder_alone",
     "open_stores",
+    "spool_of",
     "verifier_alone",
 ]

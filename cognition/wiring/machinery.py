@@ -29,7 +29,8 @@ from cognition.services.explaining import Explaining
 from cognition.services.failure_counts import FailureCounts
 from cognition.services.hit_rate import HitRateParts
 from cognition.services.layered_cache import LayeredCache
-from cognition.services.ledger_buffer import Books, LedgerBuffer
+from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.ledger_writer import Books
 from cognition.services.maintenance import UpkeepParts
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
@@ -239,10 +240,11 @@ def _base(stores: Stores, settings: Settings, models: Models, clock: Clock, loop
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    books = Books(stores.ledger, stores.budgets.calls, stores.pairs if models.embedder else None)
+    books = Books(stores.ledger, stores.budgets.calls, stores.spool, stores.pairs if models.embedder else None)
     buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
     observers.add((failures := FailureCounts()).observe)
+    buffer.resume()
     # One of its own, as pgvector has: L2 goes on without the tables of L3.
     pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
     trust = SemanticTrust(pairs, clock, emit)

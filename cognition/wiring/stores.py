@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from cognition.adapters.embedded import ensure_running
-from cognition.adapters.memory import MemoryEntries, MemoryLeases
+from cognition.adapters.memory import MemoryEntries, MemoryLeases, MemorySpool
 from cognition.adapters.postgres.breakers import PostgresBreakers
 from cognition.adapters.postgres.budget_admin import PostgresBudgetAdmin
 from cognition.adapters.postgres.budgets import PostgresBudgets
-from cognition.adapters.postgres.connection import check, connect
+from cognition.adapters.postgres.connection import address_of_database, check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.frequent import PostgresFrequent
 from cognition.adapters.postgres.leases import PostgresLeases
@@ -25,9 +27,11 @@ from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
 from cognition.adapters.postgres.upkeep import PostgresUpkeep
 from cognition.adapters.redis import RedisEntries, RedisLeases, forget_connections
 from cognition.adapters.redis import connect as connect_redis
+from cognition.adapters.spool import FileSpool
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
+from cognition.resilience.spool import Spool
 from cognition.services.budget_control import BudgetStores
 from cognition.services.hit_rate import ReportStore
 from cognition.services.maintenance import UpkeepStore
@@ -52,6 +56,7 @@ class Stores:
         pairs: Similar questions that met, and verdicts on them.
         breakers: Circuit breakers that all processes share.
         budgets: What may be spent, and what is.
+        spool: What the ledger and the budgets could not take yet; in memory unless said otherwise.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         reports: Sums of the ledger; None where nothing adds up.
         frequent: What was asked often; None where nothing counts.
@@ -69,6 +74,7 @@ class Stores:
     pairs: PairStore
     breakers: BreakerStore
     budgets: BudgetStores
+    spool: Spool = field(default_factory=MemorySpool)
     maintenance: SemanticMaintenanceStore | None = None
     reports: ReportStore | None = None
     frequent: WarmStore | None = None
@@ -96,6 +102,18 @@ def database_of(settings: Settings) -> str:
     return ensure_running(settings.home).database_url
 
 
+def spool_of(settings: Settings, database_url: str) -> Spool:
+    """Return where rows wait for a database; nothing is made or connected to.
+
+    Args:
+        settings: In which folder, and whose rows.
+        database_url: The database. Each one and each tenant has a folder of its own, whoever connects to it.
+    """
+    name = sha256(f"{address_of_database(database_url)} {settings.tenant}".encode("utf-8", "surrogatepass"))
+    folder = (settings.spool or _own_folder()).expanduser().absolute() / name.hexdigest()[:16]
+    return FileSpool(folder, settings.spool_limit_mb * 1_000_000)
+
+
 def open_stores(settings: Settings, clock: Clock) -> Stores:
     """Return the stores that some settings ask for, PostgreSQL connected; Redis may be away, and L1 empty for a while.
 
@@ -107,7 +125,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         ConfigurationError: A store cannot be used as configured; the sentence says what to change.
         CacheUnavailable: PostgreSQL does not answer.
     """
-    database = connect(database_of(settings))
+    database_url = database_of(settings)
+    database = connect(database_url)
     try:
         check(database)
         if settings.database_url is None:
@@ -130,6 +149,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         budgets=BudgetStores(
             calls=PostgresBudgets(database, settings.tenant), admin=PostgresBudgetAdmin(database, settings.tenant)
         ),
+        spool=spool_of(settings, database_url),
         maintenance=SemanticMaintenance(database, clock),
         reports=PostgresReports(database),
         frequent=PostgresFrequent(database),
@@ -137,6 +157,12 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         database=database,
         redis=redis,
     )
+
+
+def _own_folder() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - half of the time of attaching, and often not needed
+
+    return user_state_path("prefect-cognition", appauthor=False) / "spool"
 
 
 def _redis_of(settings: Settings) -> Redis | None:

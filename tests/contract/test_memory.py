@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -17,7 +18,9 @@ from cognition.adapters.memory import (
     MemoryLedger,
     MemoryPairs,
     MemorySemanticEntries,
+    MemorySpool,
 )
+from cognition.adapters.memory.spool import SpoolPlace
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
     BreakerOrdersContract,
@@ -34,6 +37,7 @@ from cognition.testing.contracts import (
     PairStoreContract,
     SemanticInvalidationContract,
     SemanticStoreContract,
+    SpoolContract,
     semantic,
 )
 from cognition.testing.contracts.budget_admin import Later
@@ -41,6 +45,7 @@ from cognition.testing.contracts.budget_upkeep import Miscount
 from cognition.testing.contracts.entries import Plant
 from cognition.testing.contracts.leases import Wait
 from cognition.testing.contracts.samples import NOON
+from cognition.testing.contracts.spool import MakeSpool
 
 
 class TestFastEntries(FastStoreContract):
@@ -209,3 +214,12 @@ class TestPairs(PairStoreContract):
     def pairs(self) -> MemoryPairs:
         """Return a store without pairs."""
         return MemoryPairs()
+
+
+class TestSpool(SpoolContract):
+    """A spool in memory."""
+
+    @pytest.fixture
+    def make(self) -> MakeSpool:
+        """Return what makes spools of one place."""
+        return partial(MemorySpool, place=SpoolPlace())

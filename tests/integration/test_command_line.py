@@ -182,7 +182,7 @@ def test_the_doctor_finds_nothing_to_do(environment: dict[str, str]) -> None:
     findings = read(environment, "doctor")
 
     checks = {finding["check"]: finding["detail"] for finding in findings}
-    assert {"settings", "stores", "semantic layer", "local model", "provider keys"} == checks.keys()
+    assert {"settings", "stores", "spool", "semantic layer", "local model", "provider keys"} == checks.keys()
     assert all(finding["ok"] for finding in findings)
     assert "no embedder is set; set COGNITION_EMBEDDER" in checks["semantic layer"]
 
@@ -215,6 +215,7 @@ def test_the_doctor_finds_a_misspelt_variable(environment: dict[str, str]) -> No
     assert {
         "settings": "fix",
         "stores": "ok",
+        "spool": "ok",
         "semantic layer": "ok",
         "local model": "ok",
         "provider keys": "ok",

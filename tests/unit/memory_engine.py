@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -190,6 +190,18 @@ class FragileBudgets(MemoryBudgets):
         """Book, or fail while it is down."""
         self.outage.check()
         return super().settle(attempt, cost_usd, batch)
+
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book, or fail while it is down."""
+        self.outage.check()
+        return super().book(attempt, subjects, cost_usd, at, batch)
 
     def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
         """Prolong, or fail while it is down."""

@@ -351,7 +351,7 @@ def test_a_conflict_in_the_ledger_is_not_the_callers(make_rig: MakeRig, caplog: 
     rig.script.then("Yes.")
     assert [rig.engine.complete("Really?").layer for _ in range(2)] == ["provider", "l1"]
     assert rig.engine.ledger.flush()
-    assert "cannot be written and is given up" in caplog.text
+    assert "cannot be written and is kept aside" in caplog.text
 
 
 def test_rows_and_entries_carry_the_attribution(rig: Rig) -> None:

@@ -1,8 +1,7 @@
-"""The ledger buffer loses no money: what cannot be written waits, in order, and what is given up is said."""
+"""The ledger buffer writes attempts at once and hits in batches; what cannot be written waits."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from cognition.adapters.memory import MemoryBudgets
+from cognition.adapters.memory import MemoryBudgets, MemorySpool
 from cognition.domain.attribution import Attribution
 from cognition.domain.completion import Call, Completion, CompletionRequest
 from cognition.domain.entry import Layer
 from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import LedgerBatch, LedgerRow
-from cognition.events import Answered, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
+from cognition.events import Answered, Event, LedgerDelayed, LookedUp, Stored
 from cognition.resilience.store_breaker import StoreBreaker
 from cognition.services import ledger_buffer
-from cognition.services.ledger_buffer import Books, LedgerBuffer
+from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.ledger_writer import Books
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, a_row, an_answer
 from tests.unit.failing_ledger import FailingLedger
@@ -59,9 +59,9 @@ def buffer(
     return LedgerBuffer(books(ledger), breaker, clock, events.append)
 
 
-def books(ledger: FailingLedger) -> Books:
+def books(ledger: FailingLedger, spool: MemorySpool | None = None) -> Books:
     """Return a ledger with budgets that use it."""
-    return Books(ledger, MemoryBudgets(FakeClock(), ledger))
+    return Books(ledger, MemoryBudgets(FakeClock(), ledger), spool or MemorySpool())
 
 
 def rows(*names: str) -> list[LedgerRow]:
@@ -203,8 +203,10 @@ def test_what_a_dead_ledger_does_not_take_waits(
     assert 1 == len(ledger.batches)
 
 
-def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker) -> None:
-    """In the order of the calls, once the ledger answers again."""
+def test_what_waited_is_written_when_the_ledger_answers(
+    buffer: LedgerBuffer, ledger: FailingLedger, breaker: StoreBreaker
+) -> None:
+    """With what came meanwhile."""
     ledger.down = True
     buffer.note(rows("first"))
     assert not buffer.flush()
@@ -214,7 +216,7 @@ def test_what_waited_is_written_first(buffer: LedgerBuffer, ledger: FailingLedge
     buffer.note(rows("third"))
 
     assert buffer.flush()
-    assert ["first", "second", "third"] == ledger.written
+    assert ["first", "second", "third"] == sorted(ledger.written)
 
 
 def test_counts_survive_a_dead_ledger(
@@ -249,33 +251,11 @@ def test_accesses_survive_a_dead_ledger(
     assert {a_hit().address: (2, clock())} == ledger.accesses
 
 
-def test_above_the_limit_the_oldest_rows_are_given_up(
-    buffer: LedgerBuffer,
-    ledger: FailingLedger,
-    breaker: StoreBreaker,
-    events: list[Event],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """An event says how many; the newest are written later."""
-    monkeypatch.setattr(ledger_buffer, "_MOST_ROWS", 3)
-    ledger.down = True
-    buffer.note(rows("a", "b", "c"))
-    assert not buffer.flush()
-    assert [] == [event for event in events if isinstance(event, LedgerDropped)]
-    buffer.note(rows("d", "e"))
-    assert not buffer.flush()
-
-    assert [LedgerDropped(2)] == [event for event in events if isinstance(event, LedgerDropped)]
-    recover(ledger, breaker)
-    buffer.flush()
-    assert ["c", "d", "e"] == ledger.written
-
-
 @pytest.mark.parametrize("poison", "abcdefg")
 def test_a_row_that_cannot_be_written_holds_up_no_other(
     buffer: LedgerBuffer, ledger: FailingLedger, clock: FakeClock, caplog: pytest.LogCaptureFixture, poison: str
 ) -> None:
-    """Wherever it stands, it alone is given up, and a log line says so; look-ups are counted once."""
+    """Wherever it stands, it alone is kept aside, and a log line says so; look-ups are counted once."""
     ledger.poison = {poison}
     buffer.note(rows(*"abcdefg"))
     buffer.observe(a_look_up(hits=1, misses=1))
@@ -283,7 +263,7 @@ def test_a_row_that_cannot_be_written_holds_up_no_other(
     assert buffer.flush()
 
     assert sorted(set("abcdefg") - {poison}) == ledger.written
-    assert ["A ledger row cannot be written and is given up."] == [record.message for record in caplog.records]
+    assert ["A ledger row cannot be written and is kept aside."] == [record.message for record in caplog.records]
     assert (1, 1) == (counted(ledger, clock)["hits"], counted(ledger, clock)["misses"])
 
 
@@ -337,21 +317,6 @@ def test_closing_writes_what_waits(
 
     assert ["last"] == ledger.written
     assert [] == caplog.records
-
-
-def test_closing_says_what_could_not_be_written(
-    buffer: LedgerBuffer, ledger: FailingLedger, caplog: pytest.LogCaptureFixture
-) -> None:
-    """One line with the number of rows, hits included, is all that is left of them."""
-    ledger.down = True
-    buffer.note(rows("a", "b"))
-    buffer.observe(a_hit())
-
-    buffer.close()
-
-    assert [(logging.ERROR, "3 ledger rows could not be written before the engine closed.")] == [
-        (record.levelno, record.message) for record in caplog.records
-    ]
 
 
 def test_a_batch_is_written_without_being_asked_for(

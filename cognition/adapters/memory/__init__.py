@@ -11,6 +11,7 @@ from cognition.adapters.memory.ledger import MemoryLedger
 from cognition.adapters.memory.pairs import MemoryPairs
 from cognition.adapters.memory.provider import ScriptedProvider
 from cognition.adapters.memory.semantic import MemorySemanticEntries
+from cognition.adapters.memory.spool import MemorySpool
 
 __all__ = [
     "MemoryBreakers",
@@ -23,6 +24,7 @@ __all__ = [
     "MemoryLedger",
     "MemoryPairs",
     "MemorySemanticEntries",
+    "MemorySpool",
     "MemoryVerifier",
     "ScriptedProvider",
 ]

@@ -79,19 +79,19 @@ class BudgetBooks:
     deliver_after: dict[UUID, datetime] = field(default_factory=dict[UUID, datetime])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
 
-    def counter_of(self, budget: Budget, subject: str) -> CounterBook:
-        """Return the counter of the present period."""
-        name, period = CounterName(id_of(budget), subject), period_at(budget, self.clock())
+    def counter_of(self, budget: Budget, subject: str, at: datetime | None = None) -> CounterBook:
+        """Return the counter of the period that contains a moment, by default the present one."""
+        name, period = CounterName(id_of(budget), subject), period_at(budget, at or self.clock())
         counters = self.counters.setdefault(name, [])
         known = next((one for one in counters if one.period.start == period.start), None)
         if known is None:
             counters.append(known := CounterBook(name=name, period=period))
         return known
 
-    def applicable(self, subjects: Mapping[Scope, str]) -> list[tuple[Budget, CounterBook]]:
-        """Return the budgets that a call must fit into, with the counters that it uses."""
+    def applicable(self, subjects: Mapping[Scope, str], at: datetime | None = None) -> list[tuple[Budget, CounterBook]]:
+        """Return the budgets that a call must fit into, with the counters that it uses at a moment, by default now."""
         named = ((budget, budget.counts_for(subjects)) for _, budget in sorted(self.budgets.items()))
-        return [(budget, self.counter_of(budget, subject)) for budget, subject in named if subject is not None]
+        return [(budget, self.counter_of(budget, subject, at)) for budget, subject in named if subject is not None]
 
     def counted(self, budget: Budget, counter: CounterBook) -> list[CounterBook]:
         """Return the counters that count together with one; a late settlement asks about a period that is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -74,6 +74,38 @@ class MemoryBudgets:
                 held.counter.calls += 1
                 changed.append(held)
             return self._repeated(attempt, changed)
+
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book an attempt for which nothing could be set aside, and write its ledger rows.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
+        with self._books.lock:
+            if attempt in self._books.reservations:
+                return self.settle(attempt, cost_usd, batch)
+            cost = None if cost_usd is None else usd("cost_usd", cost_usd)
+            if batch is not NOTHING:
+                self._ledger.record(batch)
+            now = self._books.clock()
+            booked: list[HeldBook] = []
+            for budget, counter in self._books.applicable(subjects, at):
+                amount = (budget.price_ceiling_usd or ZERO) if cost is None else cost
+                held = HeldBook(counter=counter, estimate=amount, lease_until=now, state="late", settled=amount)
+                held.end("late", now)
+                counter.used += amount
+                counter.calls += 1
+                booked.append(held)
+            if booked:
+                self._books.reservations[attempt] = booked
+            return self._repeated(attempt, booked)
 
     def release(self, attempt: CallAttempt) -> bool:
         """Give back what is set aside for an attempt that cost nothing; return whether anything was."""

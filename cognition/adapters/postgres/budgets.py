@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -71,22 +71,23 @@ class PostgresBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        cost = None if cost_usd is None else usd("cost_usd", cost_usd)
-        parameters = {"tenant": self._tenant, **_named(attempt), "cost": cost}
-        writing = Writing.of(batch)
-        statements = "; ".join(filter(None, (_WITHOUT_WAITING, writing.statement, _SETTLE)))
-        try:
-            rows = fetch(self._engine, statements, {**writing.parameters, **parameters}, isolated=True)
-        except errors.UniqueViolation:
-            # The rows were written before: the answer to this very settlement may have been lost. Nothing is done yet.
-            with transaction(self._engine, limited=True) as connection:
-                connection.exec_driver_sql(_WITHOUT_WAITING)
-                writing.add_the_rest(connection)
-                rows = [tuple(row) for row in connection.exec_driver_sql(_SETTLE, parameters)]
-        settled = Reservation(tuple(share_of(row) for row in rows))
-        if settled.shares or writing.statement:
-            self._flush()
-        return settled
+        return self._settle(_SETTLE, {**_named(attempt), "cost": _cost(cost_usd)}, batch)
+
+    def book(
+        self,
+        attempt: CallAttempt,
+        subjects: Mapping[Scope, str],
+        cost_usd: Decimal | None,
+        at: datetime,
+        batch: LedgerBatch = NOTHING,
+    ) -> Reservation:
+        """Book an attempt for which nothing could be set aside, and write its ledger rows, in one transaction.
+
+        Raises:
+            LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
+        """
+        parameters = {**_named(attempt), "subjects": _subjects(subjects), "cost": _cost(cost_usd), "at": at}
+        return self._settle(_BOOK, parameters, batch)
 
     def release(self, attempt: CallAttempt) -> bool:
         """Give back what is set aside for an attempt that cost nothing; return whether anything was."""
@@ -138,6 +139,23 @@ class PostgresBudgets:
         """Return when the server answers."""
         ping(self._engine)
 
+    def _settle(self, settling: str, given: Mapping[str, Any], batch: LedgerBatch) -> Reservation:
+        parameters = {"tenant": self._tenant, **given}
+        writing = Writing.of(batch)
+        statements = "; ".join(filter(None, (_WITHOUT_WAITING, writing.statement, settling)))
+        try:
+            rows = fetch(self._engine, statements, {**writing.parameters, **parameters}, isolated=True)
+        except errors.UniqueViolation:
+            # The rows were written before: the answer to this very settlement may have been lost. Nothing is done yet.
+            with transaction(self._engine, limited=True) as connection:
+                connection.exec_driver_sql(_WITHOUT_WAITING)
+                writing.add_the_rest(connection)
+                rows = [tuple(row) for row in connection.exec_driver_sql(settling, parameters)]
+        settled = Reservation(tuple(share_of(row) for row in rows))
+        if settled.shares or writing.statement:
+            self._flush()
+        return settled
+
     def _fetch(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a statement; whoever waited for a lock must see the rows as they are then.
 
@@ -162,6 +180,10 @@ def _named(attempt: CallAttempt) -> dict[str, Any]:
     return {"key": str(attempt.call_key), "attempt": attempt.attempt}
 
 
+def _cost(cost_usd: Decimal | None) -> Decimal | None:
+    return None if cost_usd is None else usd("cost_usd", cost_usd)
+
+
 def _subjects(subjects: Mapping[Scope, str]) -> str:
     return json.dumps({scope: storable(subject) for scope, subject in subjects.items()})
 
@@ -177,6 +199,10 @@ _RESERVE = (
     " %(estimate)s::numeric, %(holder)s, %(lease)s)"
 )
 _SETTLE = f"{_shares_from} budget_settle_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(cost)s::numeric)"
+_BOOK = (
+    f"{_shares_from} budget_book_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(subjects)s::jsonb, %(cost)s::numeric,"
+    " %(at)s::timestamptz)"
+)
 _RELEASE = "SELECT budget_release_v1(%(tenant)s, %(key)s::uuid, %(attempt)s)"
 _RENEW = (
     "SELECT call_key, attempt FROM budget_renew_v1(%(tenant)s, %(keys)s::uuid[], %(numbers)s::integer[], %(lease)s)"

@@ -79,11 +79,7 @@ def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_
     Raises:
         ConfigurationError: The URL is not one of PostgreSQL.
     """
-    try:
-        address = sa.make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        # Its text quotes the URL and with it the password.
-        raise _bad_url() from None
+    address = _parsed(url)
     if address.drivername not in _DRIVERS:
         raise _bad_url()
     engine = sa.create_engine(
@@ -99,6 +95,21 @@ def connect(url: str, *, pool_size: int = _POOL_SIZE, max_overflow: int = _POOL_
     )
     _forget_after_fork(engine)
     return engine
+
+
+def address_of_database(url: str) -> str:
+    """Return what tells a database from others: host, port and name, and no user or password.
+
+    Args:
+        url: From `Settings`; what it leaves out libpq takes from the environment.
+
+    Raises:
+        ConfigurationError: The URL is none.
+    """
+    address = _parsed(url)
+    host = address.host or address.query.get("host") or os.environ.get("PGHOST", "")
+    port = address.port or address.query.get("port") or os.environ.get("PGPORT", "5432")
+    return f"{host} {port} {address.database or os.environ.get('PGDATABASE', '')}"
 
 
 def check(engine: sa.Engine) -> None:
@@ -236,6 +247,14 @@ def _explained(text: str) -> ConfigurationError | None:
 def _first_line(error: object) -> str:
     """Return what happened, without the details below it, which may quote rows."""
     return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        # Its text quotes the URL and with it the password.
+        raise _bad_url() from None
 
 
 def _bad_url() -> ConfigurationError:

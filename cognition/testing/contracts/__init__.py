@@ -34,6 +34,7 @@ pytest.register_assert_rewrite(
             "pairs",
             "semantic",
             "semantic_invalidation",
+            "spool",
             "verifier",
         )
     )
@@ -55,6 +56,7 @@ from cognition.testing.contracts.ledger import LedgerContract  # noqa: E402
 from cognition.testing.contracts.pairs import PairStoreContract  # noqa: E402
 from cognition.testing.contracts.semantic import SemanticStoreContract  # noqa: E402
 from cognition.testing.contracts.semantic_invalidation import SemanticInvalidationContract  # noqa: E402
+from cognition.testing.contracts.spool import SpoolContract  # noqa: E402
 from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 
 __all__ = [
@@ -74,5 +76,6 @@ __all__ = [
     "PairStoreContract",
     "SemanticInvalidationContract",
     "SemanticStoreContract",
+    "SpoolContract",
     "VerifierContract",
 ]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from cognition.domain.budget import Budget, Scope
+from cognition.domain.budget import Budget, Period, Scope
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
 from cognition.resilience.budget_store import BudgetStore
 
@@ -67,6 +67,10 @@ class Spender:
         """Return how the only budget that applies stands."""
         (standing,) = self.store.look(ALICE)
         return standing
+
+    def standing_of(self, period: Period) -> Standing:
+        """Return how the budget of a period stands."""
+        return next(one for one in self.store.look(ALICE) if one.period == period)
 
     def figures(self) -> tuple[Decimal, Decimal]:
         """Return what is used and what is reserved of the only budget that applies."""
