@@ -68,12 +68,12 @@ class Played:
         return sum((call.at - self.calls[0].at).total_seconds() <= seconds for call in self.calls)
 
 
-def _recovered(played: Played, limit: float) -> bool:
+def _recovered(played: Played, seconds: float) -> bool:
     """Whether the first model answers again, and goes on to, so many seconds after its outage."""
     late = [
         answer
         for began, answer in zip(played.began, played.answers, strict=True)
-        if began >= OUTAGE_SECONDS + limit or answer is played.answers[-1]
+        if began >= OUTAGE_SECONDS + seconds or answer is played.answers[-1]
     ]
     return all(isinstance(one, Completion) and one.model == FIRST for one in late)
 

@@ -2,12 +2,15 @@
 
 from cognition.domain.attribution import Attribution
 from cognition.domain.breaker import BreakerKey, BreakerPolicy, BreakerState
+from cognition.domain.budget import Budget
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.completion import Completion, CompletionRequest, Credentials
 from cognition.domain.pricing import Rate
 from cognition.domain.routing import Fallback
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import (
+    BudgetExceeded,
+    BudgetUnavailable,
     BulkheadFull,
     CacheError,
     CacheUnavailable,
@@ -19,6 +22,7 @@ from cognition.errors import (
     LedgerConflict,
     OnlyCachedMiss,
     OutputInvalid,
+    PriceUnknown,
     ProviderError,
     ProviderTimeout,
     ProviderUnavailable,
@@ -39,6 +43,9 @@ __all__ = [
     "BreakerKey",
     "BreakerPolicy",
     "BreakerState",
+    "Budget",
+    "BudgetExceeded",
+    "BudgetUnavailable",
     "BulkheadFull",
     "CacheError",
     "CachePolicy",
@@ -56,6 +63,7 @@ __all__ = [
     "LedgerConflict",
     "OnlyCachedMiss",
     "OutputInvalid",
+    "PriceUnknown",
     "ProviderError",
     "ProviderTimeout",
     "ProviderUnavailable",

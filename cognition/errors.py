@@ -24,7 +24,7 @@
     └── LedgerConflict                another row stands under the same call key
 
 `verdict` says what an error tells about the provider, which decides what the breaker learns and how long is waited;
-`elsewhere` whether another model may answer.
+`elsewhere` whether another model may answer, `personal` whether another caller may be answered.
 
 Data is in attributes, the sentence is made from them, and every class survives `pickle` and `to_dict`/`from_dict`,
 because Prefect moves exceptions between processes and single flight hands a leader's error to waiters in other ones.
@@ -51,10 +51,12 @@ class CognitionError(Exception):
     Attributes:
         retryable: Whether the same call may succeed when it is made again.
         verdict: What the error says about the provider.
+        personal: Whether it tells about who asks, so that others who ask the same may be answered.
     """
 
     retryable: ClassVar[bool] = False
     verdict: ClassVar[Verdict] = "ours"
+    personal: ClassVar[bool] = False
 
     def __init__(self, message: str, **data: Any) -> None:
         """Keep the sentence and the data it was made from.
@@ -301,11 +303,17 @@ class BudgetExceeded(CognitionError):
         resets_at: When money is next freed, with a time zone; None for never.
     """
 
+    personal = True
     budget: str
     limit = _Usd()
     used = _Usd()
     reserved = _Usd()
     requested = _Usd()
+
+    @property
+    def is_full_for_now(self) -> bool:
+        """Whether there would be room if nothing were set aside: calls under way cost less than that as a rule."""
+        return self.used + self.requested <= self.limit
 
     @property
     def resets_at(self) -> datetime | None:
@@ -317,12 +325,14 @@ class BudgetUnavailable(CognitionError):
     """The `store` of the budgets does not answer, and a budget asks to spend nothing then."""
 
     retryable = True
+    personal = True
     store: str
 
 
 class PriceUnknown(CognitionError):
     """A budget limits the call, and nobody knows what the `model` of the `provider` costs."""
 
+    personal = True
     provider: str
     model: str
 

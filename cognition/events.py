@@ -109,6 +109,15 @@ class RetryDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class Downgraded:
+    """A budget near its limit let a call pass with a cheaper model."""
+
+    call: Call
+    model: str
+    cheaper: str
+
+
+@dataclass(frozen=True, slots=True)
 class FellBack:
     """A model did not answer and the next one of the chain is asked.
 
@@ -288,6 +297,7 @@ Event = (
     | RetryScheduled
     | RetryDenied
     | FellBack
+    | Downgraded
     | Answered
     | AnsweredMany
     | Failed

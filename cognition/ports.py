@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from pydantic_ai.messages import ModelResponse
@@ -17,7 +18,7 @@ from pydantic_ai.usage import RequestUsage
 from cognition.domain.completion import CompletionRequest
 from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
 from cognition.domain.ledger import BookedCall, LayerStats, LedgerBatch, ReportLine, ReportQuery
-from cognition.domain.pricing import Cost
+from cognition.domain.pricing import Cost, Terms
 from cognition.domain.semantic import EmbedderIdentity, Label, Neighbour, Pair, Question, Vector, Vectors
 
 Clock = Callable[[], datetime]
@@ -297,13 +298,23 @@ class LeaseStore(Protocol):
 class Prices(Protocol):
     """Knows what tokens cost."""
 
-    def cost_of(self, model: str, usage: RequestUsage, at: datetime) -> Cost | None:
+    def cost_of(self, model: str, usage: RequestUsage, at: datetime, terms: Terms = ()) -> Cost | None:
         """Return what a call cost at a time, or None when the model's price is unknown.
 
         Args:
             model: `provider:model`.
             usage: Tokens of the call.
             at: When it was made; prices change.
+            terms: What the price depends on besides.
+        """
+        ...
+
+    def most_of(self, request: CompletionRequest, at: datetime) -> Decimal | None:
+        """Return the most that one attempt at a request can cost, in US dollars; None when nobody knows.
+
+        Args:
+            request: What is to be asked, and of which model.
+            at: When.
         """
         ...
 

@@ -33,7 +33,7 @@ from cognition.domain.completion import (
     check_prompts,
 )
 from cognition.domain.output import output_type
-from cognition.domain.routing import Fallback, Route, fallbacks_of
+from cognition.domain.routing import Fallback, fallbacks_of
 from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
 from cognition.errors import CallNotPermitted, ConfigurationError
 from cognition.events import Observers
@@ -41,6 +41,7 @@ from cognition.ports import Clock, Provider
 from cognition.resilience.bulkhead import Utilisation
 from cognition.resilience.policy import Gate, ResiliencePolicy
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.maintenance import Maintenance
@@ -48,7 +49,7 @@ from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
 from cognition.services.warming import Warming
-from cognition.settings import Settings, address_of_provider
+from cognition.settings import Settings, address_of_provider, route_of
 from cognition.wiring import Machinery, build
 
 
@@ -157,9 +158,22 @@ class Cognition:
         return self._machinery.breaker_control
 
     @property
+    def budgets(self) -> BudgetControl:
+        """Set budgets, see how they stand, adjust them, and look after their alerts."""
+        return self._machinery.budget_control
+
+    @property
     def observers(self) -> Observers:
         """Add callables that see every event."""
         return self._machinery.observers
+
+    def failures(self, flow_run_id: str) -> Mapping[str, int]:
+        """Return how many calls of a flow run, and of its subflows, got which error in this process.
+
+        Args:
+            flow_run_id: Which run.
+        """
+        return self._machinery.failures.of(flow_run_id)
 
     def utilisation(self) -> list[Utilisation]:
         """Return how many calls of this process are at each service, and how many wait for it."""
@@ -241,7 +255,7 @@ class Cognition:
             tenant=self._settings.tenant,
             namespace=options.get("namespace", "default"),
             instructions=options.get("instructions"),
-            settings=options.get("settings"),
+            settings=self._model_settings(options),
             output=output_type(options.get("output", str)),
             parameters=options.get("parameters"),
             credentials=credentials,
@@ -256,8 +270,8 @@ class Cognition:
         _registry.all.discard(self)
         machinery = self._machinery
         machinery.cache.layers.settle()
-        for breaker in (*machinery.breakers, machinery.circuits):
-            breaker.close()
+        for part in (*machinery.breakers, machinery.circuits, machinery.money.renewal):
+            part.close()
         # The last one first, each of them whatever the ones before did: waiting rows are money.
         with ExitStack() as closing:
             closing.callback(machinery.stores.close)
@@ -278,8 +292,8 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits)
-        for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers):
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits, machinery.money.renewal)
+        for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers, machinery.failures):
             part.forget()
         for breaker in machinery.breakers:
             breaker.forget()
@@ -300,19 +314,19 @@ class Cognition:
             first=first, prompts=prompts, attribution=attribution_of(options.get("attribution")), request_ids=ids
         )
 
+    def _model_settings(self, options: CallOptions[Any]) -> Mapping[str, Any] | None:
+        given, longest = options.get("settings"), self._settings.max_tokens
+        return given if longest is None else {"max_tokens": longest, **(given or {})}
+
     def _policies(self, options: CallOptions[Any]) -> Policies:
         fallbacks = options.get("fallbacks")
         return Policies(
             cache=policy_of(options.get("cache", self._settings.cache), self._settings.cache),
             semantic=semantic_policy_of(options.get("semantic", self._settings.semantic), self._settings.semantic),
             resilience=options.get("resilience") or self._settings.resilience,
-            fallbacks=_routes(self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks)),
+            fallbacks=tuple(map(route_of, self._settings.fallbacks if fallbacks is None else fallbacks_of(fallbacks))),
             gate=options.get("gate") or nullcontext,
         )
-
-
-def _routes(fallbacks: Sequence[Fallback]) -> tuple[Route, ...]:
-    return tuple(Route(one, address_of_provider(one.model.partition(":")[0])) for one in fallbacks)
 
 
 class _Registry:

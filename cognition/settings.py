@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cognition.domain.cache_policy import CachePolicy
 from cognition.domain.pricing import Rate
-from cognition.domain.routing import Fallback
+from cognition.domain.routing import Fallback, Route
 from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
 from cognition.resilience.policy import ResiliencePolicy
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
         home: Folder of the embedded servers.
         tenant: Whose calls these are; tenants never see each other's answers.
         model: The model of calls that name none, as `provider:model`.
+        max_tokens: How long answers may be, of calls that do not say it themselves; the provider is told, and a budget
+            sets aside no more than that.
         embedder: What turns prompts into vectors, `local:all-minilm-l6-v2` or `provider:model`; None switches the
             semantic layer off.
         verifier: What decides about neighbours that are neither near nor far, `onnx:folder`.
@@ -59,6 +61,7 @@ class Settings(BaseSettings):
     home: Path | None = None
     tenant: str = "default"
     model: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
     embedder: str | None = None
     verifier: str | None = None
     cache: CachePolicy = CachePolicy()
@@ -110,6 +113,11 @@ def address_of_provider(provider: str) -> str | None:
     plain = (f"{provider.partition('-')[0].upper()}_BASE_URL",)
     found = [os.environ.get(name, "") for name in _ADDRESS_VARIABLES.get(provider, plain)]
     return "|".join(found) if any(found) else None
+
+
+def route_of(fallback: Fallback) -> Route:
+    """Return how a fallback is reached: at the address in the environment, unless its credentials say another."""
+    return Route(fallback, address_of_provider(fallback.model.partition(":")[0]))
 
 
 def unknown_variables() -> list[str]:

@@ -65,6 +65,12 @@ def template(servers: EmbeddedServers) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def template_url(servers: EmbeddedServers, template: str) -> str:
+    """URL of that database, for who needs the server before the first test."""
+    return url_of(servers, template)
+
+
 @pytest.fixture
 def database_url(servers: EmbeddedServers, template: str) -> Generator[str]:
     """URL of a database at the newest revision, without rows."""

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cognition.cli.breaker import breaker_app
+from cognition.cli.budget import budget_app
 from cognition.cli.cache import cache_app, stats
 from cognition.cli.database import db_app
 from cognition.cli.doctor import doctor
@@ -53,6 +54,7 @@ app.command("report")(report)
 app.add_typer(db_app, name="db")
 app.add_typer(cache_app, name="cache")
 app.add_typer(breaker_app, name="breaker")
+app.add_typer(budget_app, name="budget")
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from cognition.cli.output import AsJson, print_json, print_table
+from cognition.cli.output import AsJson, local_time, print_json, print_table
 from cognition.domain.breaker import BreakerState
 from cognition.domain.breaker_standing import Standing, Transition
 from cognition.runtime import Cognition
@@ -69,7 +69,7 @@ def history(
         print_json([_transition_json(one) for one in transitions])
         return
     rows = [
-        (_clock(one.at), one.key, one.from_state, one.to_state, one.cause, one.actor or one.worker, one.reason)
+        (local_time(one.at), one.key, one.from_state, one.to_state, one.cause, one.actor or one.worker, one.reason)
         for one in transitions
     ]
     print_table("Changes", ("at", "breaker", "from", "to", "cause", "by", "reason"), rows)
@@ -155,7 +155,3 @@ def _transition_json(one: Transition) -> dict[str, object]:
 
 def _words(state: BreakerState) -> str:
     return state.value.replace("_", " ")
-
-
-def _clock(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -34,6 +34,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         Console().print(table)
     else:
         typer.echo(f"{title}: nothing found.")
+
+
+def local_time(at: datetime) -> str:
+    """Return a time for people, in the time zone of this machine."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _is_figure(cell: object) -> bool:

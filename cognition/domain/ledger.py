@@ -24,6 +24,18 @@ Status = Literal["ok", "failed_billed", "failed_free", "cancelled", "cache_hit",
 _CALL_KEYS = UUID("6f1c3c39-7d4b-5a2e-9a51-0d7f6c1b8e42")
 
 
+def call_key_of(who: Attribution, request_id: str, request_key: bytes) -> UUID:
+    """Return what identifies a call in the ledger and in budgets (UUIDv5, RFC 9562).
+
+    Args:
+        who: Who it is booked to.
+        request_id: The call, as in `Completion.request_id`.
+        request_key: The exact key of its request.
+    """
+    name = f"{who.flow_run_id}|{who.task_run_id}|{who.run_count}|{request_id}|{request_key.hex()}"
+    return uuid5(_CALL_KEYS, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
     """One attempt or one hit.
@@ -77,9 +89,7 @@ class LedgerRow:
     @property
     def call_key(self) -> UUID:
         """Identifies the call in the ledger, the same for every write of the same call (UUIDv5, RFC 9562)."""
-        who = self.attribution
-        name = f"{who.flow_run_id}|{who.task_run_id}|{who.run_count}|{self.request_id}|{self.request_key.hex()}"
-        return uuid5(_CALL_KEYS, name)
+        return call_key_of(self.attribution, self.request_id, self.request_key)
 
     @property
     def payload_hash(self) -> bytes:

@@ -40,6 +40,17 @@ class Cost:
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+Terms = tuple[tuple[str, str], ...]
+"""What a price depends on besides tokens, such as `(("service_tier", "priority"),)`; as `genai-prices` names it."""
+
+_TERMS = ("processing", "route", "search_type", "service_tier", "speed")
+
+
+def terms_of(told: Mapping[str, object] | None) -> Terms:
+    """Return the terms of a price among the details that a provider told with its answer."""
+    return tuple((name, value) for name in _TERMS if told and isinstance(value := told.get(name), str))
+
+
 FREE = Cost(usd=Decimal(0), source="free", version="")
 """The cost of an attempt that the provider does not charge."""
 

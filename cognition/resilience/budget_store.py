@@ -80,6 +80,10 @@ class BudgetStore(Protocol):
         """Return all budgets, ordered by scope, subject, period and length."""
         ...
 
+    def version(self) -> str:
+        """Return what changes whenever a budget does; cheaper than asking for all of them."""
+        ...
+
     def ping(self) -> None:
         """Return when the store answers."""
         ...

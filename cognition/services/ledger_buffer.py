@@ -13,7 +13,9 @@ from decimal import Decimal
 from cognition.domain.entry import Address, Layer
 from cognition.domain.ledger import CountKey, LedgerBatch, LedgerRow, LookUpCounts, hour_of
 from cognition.domain.pricing import Cost
+from cognition.domain.reservation import Reservation
 from cognition.domain.semantic import Pair
+from cognition.domain.settlement import Settlement
 from cognition.errors import CacheUnavailable
 from cognition.events import (
     Answered,
@@ -27,6 +29,7 @@ from cognition.events import (
     Stored,
 )
 from cognition.ports import Clock, Ledger, PairStore
+from cognition.resilience.budget_store import BudgetStore
 from cognition.resilience.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -50,6 +53,21 @@ class _Waiting:
         return len(self.rows) + len(self.hits) + len(self.pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where everything is written, all of it in one database.
+
+    Attributes:
+        ledger: Takes rows.
+        budgets: Take what attempts cost; they write its row in the same transaction.
+        pairs: Take pairs of similar questions, None when no embedder is set.
+    """
+
+    ledger: Ledger
+    budgets: BudgetStore
+    pairs: PairStore | None = None
+
+
 class LedgerBuffer:
     """Writes attempts at once, and hits and look-up counts in batches.
 
@@ -57,20 +75,16 @@ class LedgerBuffer:
     when too many rows wait, the oldest are given up and an event says so.
     """
 
-    def __init__(
-        self, ledger: Ledger, breaker: StoreBreaker, clock: Clock, emit: Emit, pairs: PairStore | None = None
-    ) -> None:
+    def __init__(self, books: Books, breaker: StoreBreaker, clock: Clock, emit: Emit) -> None:
         """Start empty.
 
         Args:
-            ledger: Where rows are written.
-            breaker: Leaves the ledger's store alone while it is down.
+            books: Where everything is written.
+            breaker: Leaves their store alone while it is down.
             clock: Returns the present time.
             emit: Told when rows must wait or are given up.
-            pairs: Where pairs of similar questions are written, None when no embedder is set.
         """
-        self._pairs = pairs
-        self._ledger = ledger
+        self._books = books
         self._breaker = breaker
         self._clock = clock
         self._emit = emit
@@ -104,6 +118,24 @@ class LedgerBuffer:
         """Write rows now; while the store is down they wait like the others."""
         if self._breaker.is_open or not self._write(LedgerBatch(rows=rows)):
             self.note(rows)
+
+    def settle(self, settlement: Settlement) -> Reservation:
+        """Book what an attempt cost, and write its row, in one transaction; return what the budgets booked.
+
+        While the store is down the row waits like the others.
+        """
+        row = settlement.row
+        if not settlement.held:
+            self.record([row])
+            return Reservation()
+        try:
+            if not self._breaker.is_open:
+                return self._books.budgets.settle(settlement.attempt, settlement.cost_usd, LedgerBatch(rows=[row]))
+        except CacheUnavailable as error:
+            self._breaker.trip(error)
+            self._emit(LedgerDelayed(1, str(error)))
+        self.note([row])
+        return Reservation()
 
     def note(self, rows: Sequence[LedgerRow]) -> None:
         """Write rows with the next batch."""
@@ -175,9 +207,9 @@ class LedgerBuffer:
         """Return False when the store is down; rows that can never be written are logged and given up."""
         try:
             # First, because a pair that is noted twice changes nothing, and look-up counts would grow twice.
-            if batch.pairs and self._pairs is not None:
-                self._pairs.note(batch.pairs)
-            self._ledger.record(batch)
+            if batch.pairs and self._books.pairs is not None:
+                self._books.pairs.note(batch.pairs)
+            self._books.ledger.record(batch)
         except CacheUnavailable as error:
             self._breaker.trip(error)
             self._emit(LedgerDelayed(len(batch.rows), str(error)))

@@ -109,27 +109,33 @@ class SingleFlight(Generic[T]):
 
         Args:
             address: What the work is for.
-            work: Does it; its `CognitionError` is everybody's.
+            work: Does it; its `CognitionError` is everybody's, unless it is personal.
             prepare: What blocks at the beginning of the work; called in the thread that took the lease, because each
                 change of threads takes time. For the same reason it is given what the last thread of the work may call
                 with the result: it gives the lease back.
         """
-        flight = self._flights.get(address.key)
-        boarded = flight is not None
-        if flight is None:
-            flight = self._flights[address.key] = _Flight(
-                asyncio.ensure_future(self._fly(address, work, prepare or _begin_at_once))
-            )
-        flight.passengers += 1
-        try:
-            landing = await asyncio.shield(flight.task)
-        finally:
-            flight.passengers -= 1
-            if flight.task.done() or not flight.passengers:
-                flight.task.cancel()
-                if self._flights.get(address.key) is flight:
-                    del self._flights[address.key]
-        return Landing(landing.result, led=landing.led and not boarded)
+        while True:
+            flight = self._flights.get(address.key)
+            boarded = flight is not None
+            if flight is None:
+                flight = self._flights[address.key] = _Flight(
+                    asyncio.ensure_future(self._fly(address, work, prepare or _begin_at_once))
+                )
+            flight.passengers += 1
+            try:
+                landing = await asyncio.shield(flight.task)
+            except CognitionError as error:
+                if not (boarded and error.personal):
+                    raise
+            else:
+                return Landing(landing.result, led=landing.led and not boarded)
+            finally:
+                flight.passengers -= 1
+                if flight.task.done() or not flight.passengers:
+                    flight.task.cancel()
+                    if self._flights.get(address.key) is flight:
+                        del self._flights[address.key]
+            # Whose work ran may not spend any more; that says nothing about this caller.
 
     def forget(self) -> None:
         """Start anew after a fork: the flights belong to the parent."""
@@ -157,7 +163,7 @@ class SingleFlight(Generic[T]):
                 result = await work()
             outcome = self._codec.dump(result)
         except CognitionError as error:
-            outcome = self._codec.dump(error)
+            outcome = None if error.personal else self._codec.dump(error)
             raise
         else:
             return result

@@ -11,7 +11,6 @@ from cognition.domain.entry import CacheEntry
 from cognition.events import Observers
 from cognition.owner_loop import OwnerLoop
 from cognition.ports import Clock, LeaseStore, Provider
-from cognition.resilience.breaker_store import BreakerStore
 from cognition.resilience.bulkhead import Bulkheads
 from cognition.resilience.pipeline import Pipeline
 from cognition.resilience.retry_budget import RetryBudgets
@@ -20,15 +19,17 @@ from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.resilience.timing import Timing
 from cognition.services.all_layers import AllLayers
 from cognition.services.breaker_control import BreakerControl
+from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheParts
 from cognition.services.completion import CompletionService
 from cognition.services.cost_control import CostControl
 from cognition.services.embeddings import Embeddings
 from cognition.services.errand import Collaborators
 from cognition.services.explaining import Explaining
+from cognition.services.failure_counts import FailureCounts
 from cognition.services.hit_rate import HitRateParts
 from cognition.services.layered_cache import LayeredCache
-from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.ledger_buffer import Books, LedgerBuffer
 from cognition.services.maintenance import UpkeepParts
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
@@ -39,6 +40,7 @@ from cognition.services.warming import WarmParts
 from cognition.settings import Settings
 from cognition.wiring.outcomes import dump, load
 from cognition.wiring.semantic import Models, Near, open_models, semantic_layer, upkeep_of
+from cognition.wiring.spending import Money, money_of, route_to
 from cognition.wiring.stores import Stores, open_stores
 
 # Fewer than the database connections a pool may open (10, and 20 more for a moment), so that none waits for one.
@@ -66,6 +68,9 @@ class Machinery:
         breakers: One for each store.
         circuits: One for each model and account, shared by all processes; on the loop.
         breaker_control: What people do to those.
+        money: What budgets need.
+        budget_control: What people do to budgets.
+        failures: Errors of calls, by flow run.
         stores: Where everything is kept.
     """
 
@@ -85,6 +90,9 @@ class Machinery:
     breakers: tuple[StoreBreaker, ...]
     circuits: SharedBreakers
     breaker_control: BreakerControl
+    money: Money
+    budget_control: BudgetControl
+    failures: FailureCounts
     stores: Stores
 
 
@@ -102,7 +110,10 @@ def build(settings: Settings, clock: Clock, provider: Provider | None = None) ->
     loop = OwnerLoop(_WORKERS)
     # Before any store is opened: what is wrong with a name should not cost a start of servers.
     models = open_models(settings, loop, provider)
-    return assemble(open_stores(settings, clock), settings, clock, models, loop)
+    machinery = assemble(open_stores(settings, clock), settings, clock, models, loop)
+    # From the first call on it is known whether a budget limits it, also when the database goes away before.
+    machinery.money.known.refresh()
+    return machinery
 
 
 def assemble(
@@ -118,22 +129,10 @@ def assemble(
         loop: Where they are asked; by default a new one.
     """
     loop = loop or OwnerLoop(_WORKERS)
-    base = _base(stores, models, clock, loop)
-    near = base.near
-    layers = AllLayers(base.exact, near.layer if near else None)
-    circuits = SharedBreakers(base.circuits, loop.in_thread, base.observers.emit, worker_name)
-    parts = Collaborators(
-        layers=layers,
-        flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
-        provider=models.provider,
-        pipeline=_pipeline(circuits, clock),
-        costs=CostControl(GenaiPrices(settings.prices), base.buffer, clock),
-        in_thread=loop.in_thread,
-    )
+    base = _base(stores, settings, models, clock, loop)
+    parts = _collaborators(base, models, clock, loop)
     completion = CompletionService(parts, clock, base.observers.emit)
-    if near is not None:
-        opinion = OpinionParts(near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
-        base.observers.add(SecondOpinion(opinion).observe)
+    _second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
         cache=_cache_parts(base, stores, settings, models, clock),
@@ -147,11 +146,29 @@ def assemble(
         flights=parts.flights,
         bulkheads=parts.pipeline.bulkheads,
         buffer=base.buffer,
-        embeddings=near.embeddings if near else None,
-        breakers=base.breakers,
-        circuits=circuits,
-        breaker_control=BreakerControl(stores.breakers, circuits, base.observers.emit),
+        embeddings=base.near.embeddings if base.near else None,
+        breakers=(*base.breakers, base.money.breaker),
+        circuits=base.circuits,
+        breaker_control=BreakerControl(stores.breakers, base.circuits, base.observers.emit),
+        money=base.money,
+        failures=base.failures,
+        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, base.money.known.forget),
         stores=stores,
+    )
+
+
+def _collaborators(base: _Base, models: Models, clock: Clock, loop: OwnerLoop) -> Collaborators:
+    """Return what a call needs."""
+    spending = base.money.spending
+    return Collaborators(
+        layers=AllLayers(base.exact, base.near.layer if base.near else None),
+        flights=SingleFlight(base.leases, Codec(dump, load), loop.in_thread),
+        provider=models.provider,
+        pipeline=Pipeline(base.circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock)),
+        costs=CostControl(base.prices, base.buffer, spending, clock),
+        spending=spending,
+        route_to=route_to,
+        in_thread=loop.in_thread,
     )
 
 
@@ -170,6 +187,13 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
     )
 
 
+def _second_opinion(base: _Base, completion: CompletionService, loop: OwnerLoop) -> None:
+    """Let answers of L3 be compared with the provider's own, in the background."""
+    if base.near is not None:
+        opinion = OpinionParts(base.near.embeddings, base.trust, completion.ask, loop.spawn, loop.in_thread)
+        base.observers.add(SecondOpinion(opinion).observe)
+
+
 def _warm_parts(base: _Base, stores: Stores, clock: Clock) -> WarmParts:
     return WarmParts(
         durable=stores.durable,
@@ -186,15 +210,11 @@ def _reports(base: _Base, stores: Stores, settings: Settings, clock: Clock) -> R
     parts = HitRateParts(
         store=stores.reports,
         pairs=stores.pairs,
-        prices=GenaiPrices(settings.prices),
+        prices=base.prices,
         policy=settings.semantic,
         clock=clock,
     )
     return Reports(parts, base.buffer, settings.tenant)
-
-
-def _pipeline(circuits: SharedBreakers, clock: Clock) -> Pipeline:
-    return Pipeline(circuits, Bulkheads(), RetryBudgets(), Timing(clock=clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +228,21 @@ class _Base:
     exact: LayeredCache
     trust: SemanticTrust
     near: Near | None
-    circuits: Guarded[BreakerStore]
+    circuits: SharedBreakers
+    failures: FailureCounts
+    prices: GenaiPrices
+    money: Money
 
 
-def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
+def _base(stores: Stores, settings: Settings, models: Models, clock: Clock, loop: OwnerLoop) -> _Base:
     observers = Observers()
     emit = observers.emit
     fast = Guarded(stores.fast, StoreBreaker(stores.fast.name, stores.fast.ping, emit))
     durable = Guarded(stores.durable, StoreBreaker(stores.durable.name, stores.durable.ping, emit))
-    buffer = LedgerBuffer(stores.ledger, durable.breaker, clock, emit, stores.pairs if models.embedder else None)
+    books = Books(stores.ledger, stores.budgets.calls, stores.pairs if models.embedder else None)
+    buffer = LedgerBuffer(books, durable.breaker, clock, emit)
     observers.add(buffer.observe)
+    observers.add((failures := FailureCounts()).observe)
     # One of its own, as pgvector has: L2 goes on without the tables of L3.
     pairs = Guarded(stores.pairs, StoreBreaker("pairs", stores.durable.ping, emit))
     trust = SemanticTrust(pairs, clock, emit)
@@ -225,6 +250,18 @@ def _base(stores: Stores, models: Models, clock: Clock, loop: OwnerLoop) -> _Bas
     leases = (Guarded(stores.fast_leases, fast.breaker), Guarded(stores.durable_leases, durable.breaker))
     exact = LayeredCache(fast, durable, clock, emit, submit=loop.begin)
     # One of its own: without its tables, breakers of this process go on, and so does L2.
-    circuits = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
-    breakers = (fast.breaker, durable.breaker, pairs.breaker, circuits.breaker, *(near.breakers if near else ()))
-    return _Base(observers, breakers, leases, buffer, exact, trust, near, circuits)
+    shared = Guarded(stores.breakers, StoreBreaker("breakers", stores.breakers.ping, emit))
+    prices = GenaiPrices(settings.prices)
+    return _Base(
+        observers=observers,
+        breakers=(fast.breaker, durable.breaker, pairs.breaker, shared.breaker, *(near.breakers if near else ())),
+        leases=leases,
+        buffer=buffer,
+        exact=exact,
+        trust=trust,
+        near=near,
+        circuits=SharedBreakers(shared, loop.in_thread, emit, worker_name),
+        failures=failures,
+        prices=prices,
+        money=money_of(stores, prices, loop, clock, emit),
+    )

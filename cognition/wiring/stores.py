@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from cognition.adapters.embedded import ensure_running
 from cognition.adapters.memory import MemoryEntries, MemoryLeases
 from cognition.adapters.postgres.breakers import PostgresBreakers
+from cognition.adapters.postgres.budget_admin import PostgresBudgetAdmin
+from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.adapters.postgres.connection import check, connect
 from cognition.adapters.postgres.entries import PostgresEntries
 from cognition.adapters.postgres.frequent import PostgresFrequent
@@ -26,6 +28,7 @@ from cognition.adapters.redis import connect as connect_redis
 from cognition.errors import CognitionError
 from cognition.ports import Clock, DurableStore, FastStore, LeaseStore, Ledger, PairStore, SemanticStore
 from cognition.resilience.breaker_store import BreakerStore
+from cognition.services.budget_control import BudgetStores
 from cognition.services.hit_rate import ReportStore
 from cognition.services.maintenance import UpkeepStore
 from cognition.services.semantic_upkeep import SemanticMaintenanceStore
@@ -48,6 +51,7 @@ class Stores:
         semantic: L3.
         pairs: Similar questions that met, and verdicts on them.
         breakers: Circuit breakers that all processes share.
+        budgets: What may be spent, and what is.
         maintenance: L3, as far as maintenance needs it; None where there is nothing to maintain.
         reports: Sums of the ledger; None where nothing adds up.
         frequent: What was asked often; None where nothing counts.
@@ -64,6 +68,7 @@ class Stores:
     semantic: SemanticStore
     pairs: PairStore
     breakers: BreakerStore
+    budgets: BudgetStores
     maintenance: SemanticMaintenanceStore | None = None
     reports: ReportStore | None = None
     frequent: WarmStore | None = None
@@ -122,6 +127,9 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         semantic=PostgresSemanticEntries(database, clock),
         pairs=PostgresPairs(database),
         breakers=PostgresBreakers(database, settings.tenant),
+        budgets=BudgetStores(
+            calls=PostgresBudgets(database, settings.tenant), admin=PostgresBudgetAdmin(database, settings.tenant)
+        ),
         maintenance=SemanticMaintenance(database, clock),
         reports=PostgresReports(database),
         frequent=PostgresFrequent(database),

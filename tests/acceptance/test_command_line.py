@@ -47,7 +47,9 @@ def test_a_provider_that_cannot_be_asked_is_explained(
     environment: dict[str, str], changes: dict[str, str], words: str
 ) -> None:
     """The sentence names the cause, not the key."""
-    said = refusal(environment | changes, "demo", "--model", MODEL, "--count", "1", "--json", secret=TOO_MUCH)
+    demo = ("demo", "--model", MODEL, "--count", "1", "--json")
+
+    said = refusal(environment | changes, *demo, secret=TOO_MUCH, alone=True)
 
     assert words in said
 
@@ -55,7 +57,7 @@ def test_a_provider_that_cannot_be_asked_is_explained(
 @pytest.mark.parametrize("model", ["gpt-5-mini", "nobody:model", "openai-chat:"])
 def test_a_model_that_is_none_is_named(environment: dict[str, str], provider: FakeOpenAI, model: str) -> None:
     """Before any call is made."""
-    said = refusal(environment, "demo", "--model", model, "--count", "1", "--json")
+    said = refusal(environment, "demo", "--model", model, "--count", "1", "--json", alone=True)
 
     assert model.removesuffix(":model") in said
     assert 0 == provider.count
@@ -70,6 +72,6 @@ def test_a_file_without_texts_is_named(
     if contents is not None:
         source.write_text(contents, encoding="utf-8")
 
-    said = refusal(environment, "demo", "--model", MODEL, "--input", str(source), "--json")
+    said = refusal(environment, "demo", "--model", MODEL, "--input", str(source), "--json", alone=True)
 
     assert said.startswith(str(source))

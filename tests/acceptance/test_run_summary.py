@@ -9,7 +9,9 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.runtime import flow_run
 
-from cognition.testing import FakeOpenAI
+from cognition import Budget
+from cognition.errors import BudgetExceeded
+from cognition.testing import FakeOpenAI, Reply, Usage
 from cognition_blocks import CachedLLM, attribute, llm_task, publish_run_summary
 
 Summaries = Callable[[str], list[str]]
@@ -162,3 +164,43 @@ def test_a_summary_that_cannot_be_written_does_not_fail_the_run(
 def prompt_about(topic: str) -> str:
     """Return a prompt."""
     return f"What is {topic}?"
+
+
+def test_what_stood_in_the_way_is_told(llm: CachedLLM, provider: FakeOpenAI, summaries: Summaries) -> None:
+    """The budgets of the run and of its workflow, calls that were refused, and breakers that changed meanwhile."""
+    llm.engine.budgets.set(Budget.per_run("0.0003"))
+    llm.engine.budgets.set(Budget(scope="workflow", subject="limited", limit_usd="5.00", period="daily"))
+    provider.script(Reply(usage=Usage(100, 100)))
+
+    @flow(name="limited")
+    def body() -> str:
+        llm.complete("What is a fuse?", settings={"max_tokens": 100})
+        for _ in range(2):
+            with pytest.raises(BudgetExceeded):
+                llm.complete("What is a circuit?", settings={"max_tokens": 100})
+        llm.engine.breakers.force("openai-chat:gpt-5-mini@default", "disabled", by="alice", reason="trial")
+        return str(flow_run.id)
+
+    run = body()
+
+    (text,) = summaries(run)
+    assert "Calls that got an error in the flow's own process: BudgetExceeded 2×." in text
+    assert f"| lifetime budget of flow run {run} | $0.000300 | $0.000225 | $0.000000 | $0.000075 |" in text
+    assert "| daily budget of workflow limited | $5.000000 | $0.000225 | $0.000000 | $4.999775 |" in text
+    assert "| openai-chat:gpt-5-mini@default | closed | disabled | trial |" in text
+
+
+def test_a_run_of_which_every_call_was_refused_has_one_too(llm: CachedLLM, summaries: Summaries) -> None:
+    """No row stands in the ledger, and just then somebody wants to know why."""
+    llm.engine.budgets.set(Budget.per_run("0.0000001"))
+
+    @flow
+    def body() -> str:
+        with pytest.raises(BudgetExceeded):
+            llm.complete("What is a fuse?")
+        return str(flow_run.id)
+
+    (text,) = summaries(body())
+
+    assert "**Calls: 0 · " in text
+    assert "BudgetExceeded 1×" in text

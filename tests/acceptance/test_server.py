@@ -43,8 +43,8 @@ def server(tmp_path: Path) -> Generator[str]:
 
 @pytest.mark.slow
 def test_our_blocks_are_in_the_catalogue(server: str) -> None:
-    """No command, no save: the server has registered both types with their schemas when it answers."""
-    for slug in ("cached-llm", "cognition-store"):
+    """No command, no save: the server has registered all types with their schemas when it answers."""
+    for slug in ("cached-llm", "cognition-store", "llm-budget"):
         block_type = answer_of(f"{server}/block_types/slug/{slug}")
         assert block_type["description"]
         assert "BLOCK_NAME" in str(block_type["code_example"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgetAdmin,
     MemoryBudgets,
     MemoryDurableEntries,
     MemoryEntries,
@@ -20,9 +22,11 @@ from cognition.testing.clock import FakeClock
 from cognition.testing.contracts import (
     BreakerOrdersContract,
     BreakerStoreContract,
+    BudgetAdminContract,
     BudgetLedgerContract,
     BudgetRulesContract,
     BudgetStoreContract,
+    BudgetUpkeepContract,
     DurableStoreContract,
     FastStoreContract,
     LeaseStoreContract,
@@ -32,6 +36,8 @@ from cognition.testing.contracts import (
     SemanticStoreContract,
     semantic,
 )
+from cognition.testing.contracts.budget_admin import Later
+from cognition.testing.contracts.budget_upkeep import Miscount
 from cognition.testing.contracts.entries import Plant
 from cognition.testing.contracts.leases import Wait
 from cognition.testing.contracts.samples import NOON
@@ -122,6 +128,45 @@ class TestBudgets(BudgetStoreContract, BudgetRulesContract, BudgetLedgerContract
             clock.advance(timedelta(seconds=seconds))
 
         return advance
+
+
+class TestBudgetAdmin(BudgetAdminContract, BudgetUpkeepContract):
+    """Budgets in memory are administered."""
+
+    @pytest.fixture
+    def ledger(self) -> MemoryLedger:
+        """Return an empty ledger."""
+        return MemoryLedger()
+
+    @pytest.fixture
+    def budgets(self, clock: FakeClock, ledger: MemoryLedger) -> MemoryBudgets:
+        """Return a store without budgets."""
+        return MemoryBudgets(clock, ledger)
+
+    @pytest.fixture
+    def admin(self, budgets: MemoryBudgets, ledger: MemoryLedger) -> MemoryBudgetAdmin:
+        """Return what administers it."""
+        return MemoryBudgetAdmin(budgets, ledger)
+
+    @pytest.fixture
+    def later(self, clock: FakeClock) -> Later:
+        """Return how to let time pass."""
+
+        def advance(duration: timedelta) -> None:
+            clock.advance(duration)
+
+        return advance
+
+    @pytest.fixture
+    def miscount(self, budgets: MemoryBudgets) -> Miscount:
+        """Return how to add to a figure of every counter."""
+
+        def add(figure: str, usd: Decimal) -> None:
+            for counters in budgets.books.counters.values():
+                for one in counters:
+                    setattr(one, figure, getattr(one, figure) + usd)
+
+        return add
 
 
 class TestLedger(LedgerContract):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from cognition import Attribution, Cognition, Credentials, Settings
 from cognition.adapters.postgres import migrate
 from cognition.testing import FakeOpenAI, Reply, Usage, temporary_home
-from tests.command_line import run
+from tests.command_line import run, run_process
 from tests.tiny_cross_encoder import write_cross_encoder
 
 MODEL = "openai-chat:gpt-5-mini"
@@ -236,11 +236,11 @@ def test_embedded_servers_are_started_described_and_stopped(own_home: dict[str, 
     """The URLs that `up` prints can be used until `down`."""
     assert [False, False] == [server["running"] for server in read(own_home, "status")["servers"]]
 
-    stores = dict(line.split("=", 1) for line in run(own_home, "up").stdout.splitlines())
+    stores = dict(line.split("=", 1) for line in run_process(own_home, "up").stdout.splitlines())
     run(stores, "db", "upgrade")
     assert {name.removeprefix("COGNITION_").lower(): url for name, url in stores.items()} == read(own_home, "up")
     assert [True, True] == [server["running"] for server in read(own_home, "status")["servers"]]
 
-    assert "Stopped postgresql and valkey.\n" == run(own_home, "down").stdout
+    assert "Stopped postgresql and valkey.\n" == run_process(own_home, "down").stdout
     assert 2 == run(own_home, "status").stdout.count("does not run")
     assert {"stopped": []} == read(own_home, "down")

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, Row, func, insert, select, text
 
-from cognition.adapters.postgres.tables import budget_periods, llm_cache_stats, user_budgets
+from cognition.adapters.postgres.tables import budget_periods, budget_reservations, llm_cache_stats, user_budgets
 
 BUDGET = UUID(int=1)
 DAY = timedelta(days=1)
@@ -147,6 +147,22 @@ def test_a_rolling_budget_adds_up_the_buckets_of_its_window(engine: Engine) -> N
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     assert 3 == row.used_usd
     assert hour + timedelta(hours=2) == row.resets_at
+
+
+def test_what_an_ended_lease_holds_is_free(engine: Engine) -> None:
+    """The next call gets it; what a living one holds is not."""
+    give_budget(engine, period="lifetime")
+    spend(engine, "timestamptz 'epoch'", "'infinity'", used_usd=1, reserved_usd=5)
+    row = {"tenant": "default", "budget_id": BUDGET, "subject": "alice", "attempt": 1, "holder": "here"}
+    row |= {"period_start": text("timestamptz 'epoch'")}
+    with engine.begin() as connection:
+        for number, lease, usd in ((1, "- interval '1 second'", 2), (2, "+ interval '1 hour'", 3)):
+            held = {"call_key": UUID(int=number), "estimate_usd": usd, "lease_until": text(f"now() {lease}")}
+            connection.execute(insert(budget_reservations).values(row | held))
+
+    [row] = rows_of(engine, "check_budget_status", "alice")
+
+    assert (1, 3, 6) == (row.used_usd, row.reserved_usd, row.remaining_usd)
 
 
 def test_a_lifetime_budget_never_resets(engine: Engine) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic_ai.messages import ModelResponse, TextPart
@@ -15,6 +17,8 @@ from pydantic_ai.usage import RequestUsage
 from cognition import Cognition, Settings
 from cognition.adapters.memory import (
     MemoryBreakers,
+    MemoryBudgetAdmin,
+    MemoryBudgets,
     MemoryDurableEntries,
     MemoryEmbedder,
     MemoryEntries,
@@ -25,14 +29,17 @@ from cognition.adapters.memory import (
     MemoryVerifier,
     ScriptedProvider,
 )
+from cognition.domain.budget import Budget, Scope
 from cognition.domain.completion import CompletionRequest, Prompt
 from cognition.domain.entry import Address, CacheEntry, Found
-from cognition.domain.ledger import LedgerRow
+from cognition.domain.ledger import NOTHING, LedgerBatch, LedgerRow
+from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
 from cognition.domain.semantic import Label, Question
 from cognition.errors import CacheUnavailable, CognitionError
 from cognition.events import Event
 from cognition.ports import Clock, Nearby, Provider
 from cognition.resilience.policy import ResiliencePolicy
+from cognition.services.budget_control import BudgetStores
 from cognition.testing.clock import FakeClock
 from cognition.wiring import Models, Stores, assemble
 
@@ -158,6 +165,54 @@ class FragilePairs(MemoryPairs):
         return super().labels(tenant, namespace, fingerprint, limit)
 
 
+class FragileBudgets(MemoryBudgets):
+    """Budgets that can be taken down.
+
+    Attributes:
+        outage: Takes them down.
+        claims: What was asked for, in order.
+        renewed: What was prolonged, in order.
+    """
+
+    def __init__(self, clock: Clock, ledger: MemoryLedger) -> None:
+        super().__init__(clock, ledger)
+        self.outage = Outage()
+        self.claims: list[Claim] = []
+        self.renewed: list[set[CallAttempt]] = []
+
+    def reserve(self, claim: Claim) -> Reservation:
+        """Set aside, or fail while it is down."""
+        self.outage.check()
+        self.claims.append(claim)
+        return super().reserve(claim)
+
+    def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:
+        """Book, or fail while it is down."""
+        self.outage.check()
+        return super().settle(attempt, cost_usd, batch)
+
+    def renew(self, attempts: Sequence[CallAttempt], lease: timedelta) -> set[CallAttempt]:
+        """Prolong, or fail while it is down."""
+        self.outage.check()
+        self.renewed.append(super().renew(attempts, lease))
+        return self.renewed[-1]
+
+    def budgets(self) -> list[Budget]:
+        """Tell, or fail while it is down."""
+        self.outage.check()
+        return super().budgets()
+
+    def version(self) -> str:
+        """Tell, or fail while it is down."""
+        self.outage.check()
+        return super().version()
+
+    def look(self, subjects: Mapping[Scope, str]) -> list[Standing]:
+        """Tell, or fail while it is down."""
+        self.outage.check()
+        return super().look(subjects)
+
+
 class GatedProvider:
     """Answers every prompt with its own text, once it is let."""
 
@@ -224,10 +279,12 @@ class Rig:
             self.durable = FragileDurable(self.clock)
             self.fast, self.pairs = FragileFast(self.clock), FragilePairs()
             self.semantic = FragileSemantic(self.clock, self.durable, self.pairs)
+            self.budgets = FragileBudgets(self.clock, self.ledger)
         else:
             other = self.beside
             self.clock, self.ledger, self.durable = other.clock, other.ledger, other.durable
             self.fast, self.pairs, self.semantic = other.fast, other.pairs, other.semantic
+            self.budgets = other.budgets
         stores = Stores(
             fast=self.fast,
             durable=self.durable,
@@ -237,6 +294,7 @@ class Rig:
             semantic=self.semantic,
             pairs=self.pairs,
             breakers=MemoryBreakers(self.clock),
+            budgets=BudgetStores(calls=self.budgets, admin=MemoryBudgetAdmin(self.budgets, self.ledger)),
         )
         self.machinery = assemble(
             stores, self.settings, self.clock, Models(self.provider, self.embedder, self.verifier)

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 from cognition import CachePolicy, Credentials, Fallback, ResiliencePolicy
 from cognition.domain.breaker import BreakerPolicy
 from cognition.errors import ConfigurationError
-from cognition_blocks import CachedLLM, CognitionStore
+from cognition_blocks import CachedLLM, CognitionStore, LLMBudget
 from cognition_blocks.global_limit import GlobalLimit
 
 SECRET = "sk-do-not-show-me"  # noqa: S105 - no secret of anybody
 
-BLOCKS: tuple[type[Block], ...] = (CognitionStore, CachedLLM)
+BLOCKS: tuple[type[Block], ...] = (CognitionStore, CachedLLM, LLMBudget)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -37,7 +37,10 @@ class TestStandards(BlockStandardTestSuite):
         assert address.endswith((".png", ".svg"))
 
 
-@pytest.mark.parametrize(("block", "slug"), [(CognitionStore, "cognition-store"), (CachedLLM, "cached-llm")])
+@pytest.mark.parametrize(
+    ("block", "slug"),
+    [(CognitionStore, "cognition-store"), (CachedLLM, "cached-llm"), (LLMBudget, "llm-budget")],
+)
 def test_slugs_are_promises(block: type[Block], slug: str) -> None:
     """A new slug would orphan the documents that users have saved."""
     assert slug == block.get_block_type_slug()
@@ -51,7 +54,9 @@ def test_model_and_settings_may_be_given_by_their_short_names() -> None:
     assert callable(llm.model)
 
 
-@pytest.mark.parametrize(("block", "wrong"), [(CachedLLM, "modle_name"), (CognitionStore, "databse_url")])
+@pytest.mark.parametrize(
+    ("block", "wrong"), [(CachedLLM, "modle_name"), (CognitionStore, "databse_url"), (LLMBudget, "limit")]
+)
 def test_a_misspelt_field_is_refused(block: type[Block], wrong: str) -> None:
     """Prefect would keep it, and the environment's model or servers would be used in silence."""
     with pytest.raises(ConfigurationError, match=f"^{block.__name__} has no field {wrong}; it has ") as raised:
@@ -93,6 +98,7 @@ def test_every_field_has_a_title_and_a_default(block: type[Block]) -> None:
     [
         (CognitionStore, ["database_url", "redis_url"]),
         (CachedLLM, ["api_key", "store.database_url", "store.redis_url"]),
+        (LLMBudget, ["store.database_url", "store.redis_url"]),
     ],
 )
 def test_prefect_is_told_which_fields_are_secret(block: type[Block], secrets: list[str]) -> None:

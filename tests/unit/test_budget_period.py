@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +13,8 @@ from hypothesis import strategies as st
 from cognition.domain.budget import Budget, Period
 from cognition.domain.budget_period import Span, period_at, window_at
 from cognition.errors import ConfigurationError
+from tests.unit.budget_cases import given_cases
 
-CASES = Path(__file__).parents[3] / "shared" / "data" / "budget-cases" / "cases.json"
 WORDS: dict[str, Period] = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
@@ -30,13 +27,6 @@ def budget(period: Period, zone: str = "UTC", week_start: int = 1) -> Budget:
 def utc(text: str) -> datetime:
     """Return a time of UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def given_cases() -> dict[str, Any]:
-    """Return the shared cases."""
-    if not CASES.exists():
-        pytest.skip(f"{CASES} is not present")
-    return json.loads(CASES.read_text())
 
 
 @pytest.mark.parametrize(

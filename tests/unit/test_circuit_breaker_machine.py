@@ -129,7 +129,17 @@ class Breaker(RuleBasedStateMachine):
     def death(self, which: int) -> None:
         """A worker dies without a word."""
         _COUNT["steps"] += 1
-        call = self.running.pop(which % len(self.running))
+        self.mourn(self.running.pop(which % len(self.running)))
+
+    @rule(workers=st.lists(WORKERS, min_size=1, max_size=6))
+    def deaths_in_a_row(self, workers: list[str]) -> None:
+        """Workers that ask for leave once an open time has ended, and die: what they hold is a lease, not a place."""
+        self.time_passes(700)
+        for worker in workers:
+            self.mourn(self.call_of(worker))
+
+    def mourn(self, call: Running) -> None:
+        """Count those that held something."""
         _COUNT["deaths"] += call.permit is not None
 
     @rule(seconds=st.sampled_from([1, 30, 300]))

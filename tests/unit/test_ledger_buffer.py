@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cognition.adapters.memory import MemoryBudgets
 from cognition.domain.attribution import Attribution
 from cognition.domain.completion import Call, Completion, CompletionRequest
 from cognition.domain.entry import Layer
@@ -20,7 +21,7 @@ from cognition.domain.ledger import LedgerBatch, LedgerRow
 from cognition.events import Answered, Event, LedgerDelayed, LedgerDropped, LookedUp, Stored
 from cognition.resilience.store_breaker import StoreBreaker
 from cognition.services import ledger_buffer
-from cognition.services.ledger_buffer import LedgerBuffer
+from cognition.services.ledger_buffer import Books, LedgerBuffer
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.samples import MODEL, a_row, an_answer
 from tests.unit.failing_ledger import FailingLedger
@@ -55,7 +56,12 @@ def buffer(
 ) -> LedgerBuffer:
     """Return an empty buffer that is flushed by the test alone: its timers never run out."""
     monkeypatch.setattr(ledger_buffer, "_FLUSH_SECONDS", threading.TIMEOUT_MAX)
-    return LedgerBuffer(ledger, breaker, clock, events.append)
+    return LedgerBuffer(books(ledger), breaker, clock, events.append)
+
+
+def books(ledger: FailingLedger) -> Books:
+    """Return a ledger with budgets that use it."""
+    return Books(ledger, MemoryBudgets(FakeClock(), ledger))
 
 
 def rows(*names: str) -> list[LedgerRow]:
@@ -356,7 +362,7 @@ def test_a_batch_is_written_without_being_asked_for(
     written = threading.Event()
     record = ledger.record
     monkeypatch.setattr(ledger, "record", _then(record, written))
-    buffer = LedgerBuffer(ledger, breaker, clock, lambda _: None)
+    buffer = LedgerBuffer(books(ledger), breaker, clock, lambda _: None)
 
     buffer.note(rows("first"))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic_ai.usage import RequestUsage
 
 from cognition.adapters.providers import GenaiPrices
-from cognition.domain.pricing import Rate
+from cognition.domain.pricing import Rate, terms_of
 
 _NOW = datetime(2026, 11, 22, tzinfo=UTC)
 _OWN = Rate(input_per_million=Decimal(3), output_per_million=Decimal(15), cached_input_per_million=Decimal("0.3"))
@@ -69,6 +69,19 @@ def test_a_tier_that_was_reached_is_named_as_the_rate() -> None:
     assert below is not None
     assert above is not None
     assert Decimal(below.rates["input"]) * 2 == Decimal(above.rates["input"])
+
+
+def test_the_terms_that_a_provider_tells_decide_the_price() -> None:
+    """A priority tier is dearer, a batch cheaper; details that are no terms of a price are left out."""
+    prices, usage = GenaiPrices(), RequestUsage(input_tokens=1_000_000)
+    told = [{}, {"service_tier": "priority", "finish_reason": "stop", "timestamp": _NOW}, {"processing": "batch"}]
+
+    plain, priority, batch = (prices.cost_of("openai:gpt-5-mini", usage, _NOW, terms_of(one)) for one in told)
+
+    assert plain is not None
+    assert priority is not None
+    assert batch is not None
+    assert batch.usd < plain.usd < priority.usd
 
 
 def test_cached_tokens_beside_the_input_are_added_to_it() -> None:

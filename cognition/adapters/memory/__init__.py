@@ -1,6 +1,7 @@
 """Everything the engine needs, in this process: for tests, and for L1 where there is no Redis."""
 
 from cognition.adapters.memory.breakers import MemoryBreakers
+from cognition.adapters.memory.budget_admin import MemoryBudgetAdmin
 from cognition.adapters.memory.budgets import MemoryBudgets
 from cognition.adapters.memory.durable import MemoryDurableEntries
 from cognition.adapters.memory.embedder import MemoryEmbedder, MemoryVerifier
@@ -13,6 +14,7 @@ from cognition.adapters.memory.semantic import MemorySemanticEntries
 
 __all__ = [
     "MemoryBreakers",
+    "MemoryBudgetAdmin",
     "MemoryBudgets",
     "MemoryDurableEntries",
     "MemoryEmbedder",

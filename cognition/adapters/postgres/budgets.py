@@ -129,6 +129,11 @@ class PostgresBudgets:
         """Return all budgets, ordered by scope, subject, period and length."""
         return [budget_of(row) for row in self._fetch(_BUDGETS)]
 
+    def version(self) -> str:
+        """Return what changes whenever a budget does."""
+        ((count, mixture),) = self._fetch(_VERSION)
+        return f"{count} {mixture}"
+
     def ping(self) -> None:
         """Return when the server answers."""
         ping(self._engine)
@@ -204,4 +209,9 @@ _BUDGETS = compiled(
     sa.select(*(user_budgets.c[name] for name in BUDGET_COLUMNS.values()))
     .where(user_budgets.c.tenant == sa.bindparam("tenant"))
     .order_by(*(user_budgets.c[name] for name in _identity[1:]))
+)
+# Not the latest time of a change: one that was made before may be committed after it.
+_VERSION = (
+    "SELECT count(*), bit_xor(hashtextextended(b.budget_id::text || b.updated_at::text, 0))"
+    " FROM user_budgets AS b WHERE b.tenant = %(tenant)s"
 )

@@ -129,6 +129,8 @@ budget_periods = Table(
     money("reserved_usd"),
     # The sum of adjustments: positive gives room. Admitted while used + reserved + estimate <= limit + credit.
     money("credit_usd"),
+    # What reservations that were purged since had been settled at; a part of used.
+    money("purged_usd"),
     counter("calls"),
     optional_moment("closed_at"),
     moment_now("created_at"),

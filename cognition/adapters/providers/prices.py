@@ -1,14 +1,19 @@
 """Prices of model calls, from the snapshot inside genai-prices; nothing is ever fetched."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 import genai_prices
+from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
 from pydantic_ai.usage import RequestUsage
 
-from cognition.domain.pricing import Cost, Rate, to_usd
+from cognition.adapters.providers.model_limits import LONGEST_OUTPUT_TOKENS, longest_output
+from cognition.domain.completion import CompletionRequest
+from cognition.domain.estimate import ceiling_of
+from cognition.domain.pricing import Cost, Rate, Terms, terms_of, to_usd
 
 _PER_TOKEN = Decimal("0.000001")
 _RATE_SUFFIX = "_mtok"
@@ -25,20 +30,23 @@ class GenaiPrices:
         """
         self._overrides = dict(overrides or {})
 
-    def cost_of(self, model: str, usage: RequestUsage, at: datetime) -> Cost | None:
+    def cost_of(self, model: str, usage: RequestUsage, at: datetime, terms: Terms = ()) -> Cost | None:
         """Return what a call cost at a time, or None when the model's price is unknown.
 
         Args:
             model: `provider:model`.
             usage: Tokens of the call; input includes cached tokens, output includes reasoning.
             at: When it was made; prices change.
+            terms: What the price depends on besides, such as the service tier.
         """
         usage = _inclusive(usage)
         if model in self._overrides:
             return _own_cost(self._overrides[model], usage)
         provider, _, name = model.partition(":")
         try:
-            priced = genai_prices.calc_price(usage, name, provider_id=provider, genai_request_timestamp=at)
+            priced = genai_prices.calc_price(
+                usage, name, provider_id=provider, genai_request_timestamp=at, price_context=dict(terms)
+            )
         except (LookupError, ValueError):
             # ValueError: the price asks for a detail of the usage (such as audio seconds) that the provider left out.
             return None
@@ -48,6 +56,59 @@ class GenaiPrices:
             version=_version(priced),
             rates=_rates(priced.model_price, usage.input_tokens),
         )
+
+    def most_of(self, request: CompletionRequest, at: datetime) -> Decimal | None:
+        """Return the most that one attempt at a request can cost, in US dollars; None when nobody knows.
+
+        All of the prompt at the dearest rate for input (writing it to the provider's cache, where that costs more), in
+        the tier that so many tokens reach, and an answer as long as the request or the model allows. What it then costs
+        is rounded in the same way, so that it is never above this.
+        """
+        ceiling = ceiling_of(request)
+        if ceiling is None:
+            return None
+        name = request.model.partition(":")[2]
+        window = self._window(request)
+        sent = ceiling.input_tokens if window is None else min(ceiling.input_tokens or window, window)
+        if sent is None:
+            return None
+        received = ceiling.output_tokens or min(longest_output(name), window or LONGEST_OUTPUT_TOKENS)
+        terms = terms_of({"service_tier": _tier_of(request)})
+        costs = [self._dearest(request.model, usage, at, terms) for usage in _ways_to_count(request, sent, received)]
+        known = [cost for cost in costs if cost is not None]
+        return max(known) if known else None
+
+    def _dearest(self, model: str, usage: RequestUsage, at: datetime, terms: Terms) -> Decimal | None:
+        cost = self.cost_of(model, usage, at, terms)
+        return None if cost is None else cost.usd
+
+    def _window(self, request: CompletionRequest) -> int | None:
+        """Return the most tokens that a model reads, None when nobody knows."""
+        provider, _, name = request.model.partition(":")
+        try:
+            return get_snapshot().find_provider_model(name, None, provider, None)[1].context_window
+        except LookupError:
+            return None
+
+
+def _ways_to_count(request: CompletionRequest, sent: int, received: int) -> list[RequestUsage]:
+    """Return how a provider may count the same tokens: read as usual, or written to its cache for later.
+
+    Some providers write by themselves; for an hour, which costs more, only those that were asked to.
+    """
+    plain = RequestUsage(input_tokens=sent, output_tokens=received)
+    written = [plain, replace(plain, cache_write_tokens=sent)]
+    asked = request.request_parameters.cache or not isinstance(request.prompt, str)
+    if asked or any("cache" in name for name in request.settings or {}):
+        written.append(replace(plain, cache_write_tokens=sent, cache_write_1h_tokens=sent))
+    return written
+
+
+def _tier_of(request: CompletionRequest) -> object:
+    """Return the service tier that a request asks for by name."""
+    settings = request.settings or {}
+    tiers = (settings[name] for name in settings if name.endswith("service_tier"))
+    return next((tier for tier in tiers if tier != "auto"), None)
 
 
 def _inclusive(usage: RequestUsage) -> RequestUsage:

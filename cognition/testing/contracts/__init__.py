@@ -20,9 +20,11 @@ pytest.register_assert_rewrite(
             "breaker_orders",
             "breaker_teller",
             "budget",
+            "budget_admin",
             "budget_ledger",
             "budget_rules",
             "budget_spender",
+            "budget_upkeep",
             "durable",
             "embedder",
             "entries",
@@ -40,8 +42,10 @@ pytest.register_assert_rewrite(
 from cognition.testing.contracts.breaker import BreakerStoreContract  # noqa: E402  see above
 from cognition.testing.contracts.breaker_orders import BreakerOrdersContract  # noqa: E402
 from cognition.testing.contracts.budget import BudgetStoreContract  # noqa: E402
+from cognition.testing.contracts.budget_admin import BudgetAdminContract  # noqa: E402
 from cognition.testing.contracts.budget_ledger import BudgetLedgerContract  # noqa: E402
 from cognition.testing.contracts.budget_rules import BudgetRulesContract  # noqa: E402
+from cognition.testing.contracts.budget_upkeep import BudgetUpkeepContract  # noqa: E402
 from cognition.testing.contracts.durable import DurableStoreContract  # noqa: E402
 from cognition.testing.contracts.embedder import EmbedderContract  # noqa: E402
 from cognition.testing.contracts.entries import EntryStoreContract  # noqa: E402
@@ -56,9 +60,11 @@ from cognition.testing.contracts.verifier import VerifierContract  # noqa: E402
 __all__ = [
     "BreakerOrdersContract",
     "BreakerStoreContract",
+    "BudgetAdminContract",
     "BudgetLedgerContract",
     "BudgetRulesContract",
     "BudgetStoreContract",
+    "BudgetUpkeepContract",
     "DurableStoreContract",
     "EmbedderContract",
     "EntryStoreContract",

@@ -1,0 +1,117 @@
+"""Alerts of budgets as Prefect events, so that an automation can notify somebody or pause a deployment.
+
+They are sent with `engine.budgets.deliver(emit_alert)`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.events import emit_event
+
+from cognition.domain.budget_alert import Alert
+from cognition.errors import ConfigurationError
+
+SOFT_LIMIT = "cognition.budget.soft_limit"
+EXCEEDED = "cognition.budget.exceeded"
+
+_ADVICE = "set PREFECT_API_URL to a server that runs."
+
+_log = logging.getLogger(__name__)
+
+# An event may name 100 resources.
+_MOST_DEPLOYMENTS = 50
+
+Resource = dict[str, str]
+
+
+def emit_alert(alert: Alert) -> None:
+    """Emit an alert as an event; the same alert is the same event, however often it is emitted.
+
+    Its resource is `cognition.budget.<id>`. Related are the flow run whose budget it is and its deployment, or the
+    deployments of the workflow whose budget it is, so that the action *pause deployment* knows which.
+
+    Raises:
+        ConfigurationError: Prefect takes no events here now, so that the alert must be delivered later or elsewhere.
+    """
+    _require_server()
+    emitted = emit_event(
+        EXCEEDED if alert.exceeded else SOFT_LIMIT,
+        resource={
+            "prefect.resource.id": f"cognition.budget.{alert.budget_id}",
+            "prefect.resource.name": alert.name,
+            "cognition.budget.scope": alert.scope,
+            "cognition.budget.subject": alert.subject,
+            "cognition.budget.period": alert.period,
+        },
+        related=_related(alert),
+        payload=_payload(alert),
+        occurred=alert.created_at,
+        id=alert.alert_id,
+    )
+    if emitted is None:
+        raise ConfigurationError(f"Prefect takes no events here; {_ADVICE}")
+
+
+def _require_server() -> None:
+    """Return when Prefect's server answers: events are sent in the background, where nobody hears that they got lost.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    with get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
+        raise ConfigurationError(f"Prefect's server does not answer ({type(error).__name__}); {_ADVICE}")
+
+
+def _payload(alert: Alert) -> dict[str, str]:
+    """Return the figures; money as text, because JSON knows no decimals."""
+    return {
+        "alert_id": str(alert.alert_id),
+        "threshold": str(alert.threshold),
+        "limit_usd": str(alert.limit_usd),
+        "used_usd": str(alert.used_usd),
+        "reserved_usd": str(alert.reserved_usd),
+        "period_start": alert.period_start.isoformat(),
+    }
+
+
+def _related(alert: Alert) -> list[Resource]:
+    """Return whose budget it is, as far as Prefect knows them."""
+    try:
+        match alert.scope:
+            case "flow_run":
+                return _run_and_deployment(UUID(alert.subject))
+            case "workflow":
+                return _deployments_of(alert.subject)
+            case _:
+                return []
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a name or with Prefect's server, the alert goes out
+        _log.warning("What alert %s is related to stays unknown: %s", alert.alert_id, type(error).__name__)
+        return []
+
+
+def _run_and_deployment(flow_run_id: UUID) -> list[Resource]:
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(flow_run_id)
+    named = _resource("flow-run", flow_run_id, run.name)
+    return [named] if run.deployment_id is None else [named, _resource("deployment", run.deployment_id)]
+
+
+def _deployments_of(flow_name: str) -> list[Resource]:
+    wanted = FlowFilter(name=FlowFilterName(any_=[flow_name]))
+    with get_client(sync_client=True) as client:
+        found: Sequence[tuple[UUID, str]] = [
+            (one.id, one.name) for one in client.read_deployments(flow_filter=wanted, limit=_MOST_DEPLOYMENTS)
+        ]
+    return [_resource("deployment", deployment_id, name) for deployment_id, name in found]
+
+
+def _resource(role: str, identifier: UUID, name: str | None = None) -> Resource:
+    resource = {"prefect.resource.id": f"prefect.{role}.{identifier}", "prefect.resource.role": role}
+    return resource if name is None else {**resource, "prefect.resource.name": name}
