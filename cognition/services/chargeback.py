@@ -188,7 +188,7 @@ def _markdown(report: Chargeback, most: int | None = None) -> str:
     for cut in report.cuts:
         rows = [_row(cell(charge.value), charge.sums) for charge in report.shortened(cut, most)]
         rows.append(_row(f"**{TOTAL}**", report.total))
-        parts.append(f"### By {cut.replace('_', ' ')}\n\n{table([cut, *_COLUMNS], rows)}")
+        parts.append(f"### By {cut.replace('_', ' ')}\n\n{table([cut.replace('_', ' '), *_COLUMNS], rows)}")
     return "\n\n".join(parts) + "\n"
 
 

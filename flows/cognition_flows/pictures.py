@@ -16,16 +16,17 @@ _COLUMN, _HEIGHT, _GAP = 14, 60, 4
 _LETTERS = 24
 
 
-def bars(title: str, lines: Sequence[tuple[str, Decimal | float, str]]) -> str:
-    """Return a picture with a bar for each line, the longest as wide as there is place.
+def bars(title: str, lines: Sequence[tuple[str, Decimal | float, str]], *, whole: float | None = None) -> str:
+    """Return a picture with a bar for each line, under its title.
 
     Args:
-        title: What it shows, for those who cannot see it.
+        title: What it shows.
         lines: A name, how long its bar is, and the figure as text.
+        whole: What is as wide as there is place, such as 1 for shares; by default the longest.
     """
     if not lines:
         return ""
-    longest = max((float(length) for _, length, _ in lines), default=0.0) or 1.0
+    longest = whole or max(float(length) for _, length, _ in lines) or 1.0
     drawn: list[str] = []
     for row, (name, length, figure) in enumerate(lines):
         place, width = row * _ROW, max(1.0, float(length) / longest * (_WIDTH - _NAME - _FIGURE))
@@ -35,14 +36,14 @@ def bars(title: str, lines: Sequence[tuple[str, Decimal | float, str]]) -> str:
             f'<text x="{_NAME + width + 6:.1f}" y="{place + 15}">{escape(figure)}</text>',
         ]
     told = ", ".join(f"{_short(name)} {figure}" for name, _, figure in lines)
-    return _image(f"{title}: {told}", "".join(drawn), _WIDTH, len(lines) * _ROW)
+    return f"{title}\n\n{_image(told, ''.join(drawn), _WIDTH, len(lines) * _ROW)}"
 
 
 def columns(title: str, values: Sequence[Decimal | float], last: str) -> str:
-    """Return a picture with a column for each value in time, the last one in another colour.
+    """Return a picture with a column for each value in time, under its title, the last one in another colour.
 
     Args:
-        title: What it shows, for those who cannot see it.
+        title: What it shows.
         values: The oldest first; none may be negative.
         last: The last value as text.
     """
@@ -57,7 +58,8 @@ def columns(title: str, values: Sequence[Decimal | float], last: str) -> str:
             f'<rect x="{number * (_COLUMN + _GAP)}" y="{_HEIGHT - height:.1f}" width="{_COLUMN}"'
             f' height="{height:.1f}" rx="2" fill="{colour}"/>'
         )
-    return _image(f"{title}, the last: {last}", "".join(drawn), len(values) * (_COLUMN + _GAP), _HEIGHT)
+    picture = _image(f"the last: {last}", "".join(drawn), len(values) * (_COLUMN + _GAP), _HEIGHT)
+    return f"{title}\n\n{picture}"
 
 
 def _short(name: str) -> str:

@@ -57,7 +57,8 @@ def report_hit_rate(hours: int = 24, llm: LLM = None) -> dict[str, Any]:
 def report_costs(period: Period = "day", timezone: str = "UTC", llm: LLM = None) -> dict[str, Any]:
     """Report who pays for what in the last whole day, week or month, in the artifact `cognition-costs`.
 
-    Each table adds up to the ledger, to the last digit. Run twice or late the same day, it says the same.
+    Each table adds up to the ledger, to the last digit. Weeks and months have artifacts of their own,
+    `cognition-costs-week` and `-month`. Run twice or late the same day, it says the same.
 
     Args:
         period: A day, a week from Monday on, or a month.
@@ -66,14 +67,17 @@ def report_costs(period: Period = "day", timezone: str = "UTC", llm: LLM = None)
     """
     since, until = previous(period, timezone, datetime.now(UTC))
     report, days = read_costs(llm, since, until)
-    title = f"{since:%Y-%m-%d} to {until - timedelta(microseconds=1):%Y-%m-%d}, {timezone}"
+    last = until - timedelta(microseconds=1)
+    title = f"{since:%Y-%m-%d}" + (f" to {last:%Y-%m-%d}" if period != "day" else "") + f" ({timezone})"
+    # A month between days would be no history.
+    key = COSTS_KEY if period == "day" else f"{COSTS_KEY}-{period}"
     create_markdown_artifact(
         f"## {title}\n\n{_costs_picture(report, days)}\n\n{report.render('markdown', most=_SHOWN)}",
-        key=COSTS_KEY,
+        key=key,
         description=f"What LLM calls cost and saved, {title}.",
     )
     for cut in _TABLES:
-        _table(f"{COSTS_KEY}-by-{cut}", _lines(report, cut), f"Costs by {cut}, {title}.")
+        _table(f"{key}-by-{cut}", _lines(report, cut), f"Costs by {cut}, {title}.")
     get_run_logger().info(
         "%s: $%s paid, $%s saved.", title, f"{report.total.cost_usd:f}", f"{report.total.saved_usd:f}"
     )
@@ -97,7 +101,7 @@ def read_costs(llm: str | None, since: datetime, until: datetime) -> tuple[Charg
 
 def _rates_picture(rates: HitRates) -> str:
     lines = [(one.layer.value, one.counts.hit_rate or 0.0, percent(one.counts.hit_rate)) for one in rates.by("layer")]
-    return bars("Hit rates by layer", lines)
+    return bars("Hit rate by layer", lines, whole=1)
 
 
 def _costs_picture(report: Chargeback, days: Chargeback) -> str:
@@ -105,15 +109,15 @@ def _costs_picture(report: Chargeback, days: Chargeback) -> str:
     dates = [f"{day:%Y-%m-%d}" for day in _days(days)]
     # An adjustment may make the sum of a day negative, which no column shows.
     daily = columns(
-        f"US dollars a day, {_DAYS} days",
+        f"Paid a day, the last {_DAYS} days",
         [max(paid.get(day, Decimal(0)), Decimal(0)) for day in dates],
-        f"${paid.get(dates[-1], Decimal(0)):,.2f}",
+        _usd(paid.get(dates[-1], Decimal(0))),
     )
     workflows = [
-        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), f"${charge.sums.cost_usd:,.2f}")
+        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), _usd(charge.sums.cost_usd))
         for charge in report.shortened("workflow", _BARS)
     ]
-    return "\n\n".join(picture for picture in (daily, bars("US dollars by workflow", workflows)) if picture)
+    return "\n\n".join(picture for picture in (daily, bars("Paid by workflow", workflows)) if picture)
 
 
 def _days(days: Chargeback) -> list[datetime]:
@@ -127,6 +131,11 @@ def _lines(report: Chargeback, cut: ChargedTo) -> list[dict[str, Any]]:
         {cut: charge.value, **{name: plain(getattr(charge.sums, name)) for name in MEASURES}}
         for charge in report.shortened(cut, _MOST_ROWS)
     ]
+
+
+def _usd(amount: Decimal) -> str:
+    """Return an amount for a picture, with as many places as it takes to be told from nothing."""
+    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:,.4f}"
 
 
 def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:

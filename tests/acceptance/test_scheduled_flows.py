@@ -128,7 +128,7 @@ def test_the_costs_of_yesterday(llm: CachedLLM, saved: str, sql: Callable[[str],
     assert report == again
     assert "| nightly | 3 |" in report
     daily, workflows = pictures(report)
-    assert (30, ["nightly", "$0.00"]) == (len(daily), words(workflows))
+    assert (30, ["nightly", "$0.0014"]) == (len(daily), words(workflows))
     rows = json.loads(artifacts("cognition-costs-by-user")[0])
     assert {"user-0", "user-1", "user-2"} == {row["user"] for row in rows}
     assert total == sum(Decimal(row["cost_usd"]) for row in rows)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cognition import CachePolicy, Cognition
+from cognition import Attribution, Budget, CachePolicy, Cognition
 from cognition.cli import app
-from cognition.domain.warming import WARM_TAG, Wish
+from cognition.domain.warming import WARM_TAG, WarmPlan, Wish
 from cognition.services.warming import FRESH, OTHER_REQUEST, RARE, UNKNOWN_PROMPT
 from tests.integration.engine.stage import MODEL, Stage
 
@@ -95,6 +96,28 @@ def test_another_process_finds_what_was_warmed(stage: Stage) -> None:
     assert {"l1"} == {str(one.layer) for one in other.complete_many(prompts, credentials=stage.credentials)}
     assert 20 == stage.provider.count
     assert {FRESH: 20} == other.warming.wishes([Wish(one) for one in prompts], credentials=stage.credentials).skipped
+
+
+def test_a_spent_budget_ends_the_run(stage: Stage) -> None:
+    """Cleanly: what was answered is cached and within the limit, the rest is left, and no reservation stays."""
+    engine = stage.open()
+    budget = Budget(scope="workflow", subject="warming", limit_usd="0.01", period="daily")
+    engine.budgets.set(budget)
+    wishes = [Wish(f"Question {number}?") for number in range(40)]
+    who = Attribution(workflow="warming")
+    settings = {"max_tokens": 1000}
+
+    done = engine.warming.wishes(
+        wishes, WarmPlan(concurrency=2), credentials=stage.credentials, attribution=who, settings=settings
+    )
+
+    assert done.stopped is not None
+    assert done.stopped.startswith("BudgetExceeded: ")
+    assert 0 < done.asked < len(wishes)
+    assert done.asked == stage.provider.count
+    assert (len(wishes) - done.asked) == sum(done.failed.values()) + sum(done.skipped.values())
+    assert done.cost_usd <= Decimal("0.01")
+    assert [] == stage.sql("SELECT 1 FROM budget_reservations WHERE state = 'held'")
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
