@@ -138,10 +138,11 @@ class Spending:
         applicable = self._parts.known.applicable(subjects)
         if applicable is not None and not applicable:
             return Hold(attempt=attempt, subjects={})
+        estimate = self._parts.prices.most_of(target.request, self._parts.clock())
         claim = Claim(
             attempt=attempt,
             subjects=subjects,
-            estimate_usd=self._parts.prices.most_of(target.request, self._parts.clock()),
+            estimate_usd=estimate.usd,
             holder=self._parts.holder(),
             lease=self._parts.renewal.lease,
         )
