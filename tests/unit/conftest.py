@@ -7,25 +7,30 @@ from typing import Any
 
 import pytest
 
+from cognition.runtime import open_engines
 from tests.unit.memory_engine import OpenProvider, Rig
 from tests.unit.near import MakeNear, near_parts
 
 MakeRig = Callable[..., Rig]
 
 
+@pytest.fixture(autouse=True)
+def no_engine_is_left_open() -> Generator[None]:
+    """Close what a test opened, however it did."""
+    yield
+    for engine in open_engines():
+        engine.close()
+
+
 @pytest.fixture
-def make_rig(monkeypatch: pytest.MonkeyPatch) -> Generator[MakeRig]:
+def make_rig(monkeypatch: pytest.MonkeyPatch) -> MakeRig:
     """Return a function that makes engines; a dead store is asked again every millisecond."""
     monkeypatch.setattr("cognition.resilience.store_breaker._FIRST_PROBE_SECONDS", 0.001)
-    rigs: list[Rig] = []
 
     def make(**parts: Any) -> Rig:
-        rigs.append(Rig(**parts))
-        return rigs[-1]
+        return Rig(**parts)
 
-    yield make
-    for rig in rigs:
-        rig.engine.close()
+    return make
 
 
 @pytest.fixture
