@@ -14,6 +14,7 @@ from cognition.domain.budget import Budget, Scope, usd
 from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Outcome, Reservation, Share, Standing
 from cognition.ports import Clock, Ledger
+from cognition.resilience.budget_store import Kept
 
 
 class MemoryBudgets:
@@ -152,6 +153,10 @@ class MemoryBudgets:
         """Return all budgets, ordered by scope, subject, period and length."""
         with self._books.lock:
             return sorted(self._books.budgets.values(), key=identity)
+
+    def kept(self) -> Kept:
+        """Return all budgets; in memory every one can be read."""
+        return Kept(self.budgets())
 
     def version(self) -> str:
         """Return what changes whenever a budget does."""
