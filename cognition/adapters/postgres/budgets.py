@@ -31,9 +31,10 @@ from cognition.adapters.postgres.budget_rows import (
 from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping, transaction
 from cognition.adapters.postgres.ledger_writing import Writing
 from cognition.adapters.postgres.tables import user_budgets
-from cognition.domain.budget import Budget, Scope, usd
+from cognition.domain.budget import Budget, Scope
 from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
+from cognition.domain.settlement import bookable
 from cognition.errors import ConfigurationError
 from cognition.resilience.budget_store import Kept
 
@@ -78,7 +79,7 @@ class PostgresBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        return self._settle(_SETTLE, {**_named(attempt), "cost": _cost(cost_usd)}, batch)
+        return self._settle(_SETTLE, {**_named(attempt), "cost": bookable(cost_usd)}, batch)
 
     def book(
         self,
@@ -93,7 +94,7 @@ class PostgresBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        parameters = {**_named(attempt), "subjects": _subjects(subjects), "cost": _cost(cost_usd), "at": at}
+        parameters = {**_named(attempt), "subjects": _subjects(subjects), "cost": bookable(cost_usd), "at": at}
         return self._settle(_BOOK, parameters, batch)
 
     def release(self, attempt: CallAttempt) -> bool:
@@ -201,10 +202,6 @@ class PostgresBudgets:
 
 def _named(attempt: CallAttempt) -> dict[str, Any]:
     return {"key": str(attempt.call_key), "attempt": attempt.attempt}
-
-
-def _cost(cost_usd: Decimal | None) -> Decimal | None:
-    return None if cost_usd is None else usd("cost_usd", cost_usd)
 
 
 def _subjects(subjects: Mapping[Scope, str]) -> str:
