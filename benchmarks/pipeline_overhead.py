@@ -58,6 +58,10 @@ class _Silent:
     def not_retrying(self, reason: CognitionError) -> None:
         """Forget it."""
 
+    async def may_enter(self) -> bool:
+        """Try again."""
+        return True
+
     def falling_back(self, target: Target, follower: Target, error: CognitionError) -> None:
         """Forget it."""
 

@@ -8,6 +8,7 @@ from cognition.domain.completion import Completion, CompletionRequest, Credentia
 from cognition.domain.pricing import Rate
 from cognition.domain.routing import Fallback
 from cognition.domain.semantic_policy import SemanticPolicy
+from cognition.domain.warming import WarmPlan
 from cognition.errors import (
     BudgetExceeded,
     BudgetUnavailable,
@@ -78,5 +79,6 @@ __all__ = [
     "RetryLater",
     "SemanticPolicy",
     "Settings",
+    "WarmPlan",
     "__version__",
 ]

@@ -57,7 +57,8 @@ class CognitionError(Exception):
 
     retryable: ClassVar[bool] = False
     verdict: ClassVar[Verdict] = "ours"
-    personal: ClassVar[bool] = False
+    personal: bool = False
+    _always_elsewhere: ClassVar[bool] = False  # whatever was wrong with one model need not be with another
 
     def __init__(self, message: str, **data: Any) -> None:
         """Keep the sentence and the data it was made from.
@@ -78,7 +79,7 @@ class CognitionError(Exception):
     @property
     def elsewhere(self) -> bool:
         """Whether another model may answer where this one did not."""
-        return self.verdict in {"transient", "timeout", "throttled", "quota"}
+        return self._always_elsewhere or self.verdict in {"transient", "timeout", "throttled", "quota"}
 
     @property
     def notes(self) -> list[str]:
@@ -132,12 +133,22 @@ class ProviderError(CognitionError):
         model: Name of the model as asked, such as `openai-chat:gpt-5-mini`.
         status: HTTP status, where there was one.
         retry_after: Seconds that the provider asked to wait, or None.
+        unsent: Whether it is known that the request never reached the provider.
     """
 
     provider: str
     model: str
     status: int | None
     retry_after: float | None = None
+    unsent: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the provider cannot have charged for it: it was not reached, or refused before it began.
+
+        A gateway that gave up (502, 504) says nothing about the server behind it, which may go on and send a bill.
+        """
+        return self.unsent or (self.status is not None and self.status not in {502, 504, 524})
 
 
 class ProviderTimeout(ProviderError):
@@ -190,10 +201,7 @@ class OutputInvalid(ProviderError):
     retryable = True
     verdict = "caller"
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether another model may keep to the type: always."""
-        return True
+    _always_elsewhere = True
 
 
 class CallNotPermitted(CognitionError):
@@ -213,10 +221,7 @@ class CircuitOpen(CallNotPermitted):
     state: str
     retry_after: float | None
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether another model may answer: always, it has a breaker of its own."""
-        return True
+    _always_elsewhere = True
 
     @classmethod
     def of(cls, breaker: str, state: str, retry_after: float | None) -> Self:
@@ -244,10 +249,7 @@ class BulkheadFull(CallNotPermitted):
     max_concurrent: int
     max_waiting: int
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether another service may have room: always."""
-        return True
+    _always_elsewhere = True
 
     @classmethod
     def of(cls, service: str, max_concurrent: int, max_waiting: int) -> Self:
@@ -317,9 +319,11 @@ class BudgetExceeded(CognitionError):
         reserved: US dollars that are set aside for calls under way.
         requested: US dollars that this attempt may cost.
         resets_at: When money is next freed, with a time zone; None for never.
+        waits_outside: Whether a wait for money is better made by whoever began the call.
     """
 
     personal = True
+    waits_outside = False
     budget: str
     limit = _Usd()
     used = _Usd()
@@ -352,10 +356,7 @@ class PriceUnknown(CognitionError):
     provider: str
     model: str
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether another model may answer: its price may be known."""
-        return True
+    _always_elsewhere = True
 
 
 class RetryLater(CognitionError):
@@ -370,10 +371,7 @@ class RetryLater(CognitionError):
         """When to ask again."""
         return datetime.fromisoformat(self.data["at"])
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether another model may answer now: always."""
-        return True
+    _always_elsewhere = True
 
     @classmethod
     def of(cls, model: str, at: datetime) -> Self:

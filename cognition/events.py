@@ -109,6 +109,14 @@ class RetryDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingForBudget:
+    """A call waits for money that others have set aside in a budget and may give back."""
+
+    call: Call
+    budget: str
+
+
+@dataclass(frozen=True, slots=True)
 class Downgraded:
     """A budget near its limit let a call pass with a cheaper model."""
 
@@ -319,6 +327,7 @@ Event = (
     | RetryDenied
     | FellBack
     | Downgraded
+    | WaitingForBudget
     | Answered
     | AnsweredMany
     | Failed

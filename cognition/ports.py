@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Protocol
 
 from pydantic_ai.messages import ModelResponse
@@ -18,7 +17,7 @@ from pydantic_ai.usage import RequestUsage
 from cognition.domain.completion import CompletionRequest
 from cognition.domain.entry import Address, CacheEntry, Found, Layer, Selection
 from cognition.domain.ledger import BookedCall, LayerStats, LedgerBatch, ReportLine, ReportQuery
-from cognition.domain.pricing import Cost, Terms
+from cognition.domain.pricing import Cost, Estimate, Terms
 from cognition.domain.semantic import EmbedderIdentity, Label, Neighbour, Pair, Question, Vector, Vectors
 
 Clock = Callable[[], datetime]
@@ -309,8 +308,8 @@ class Prices(Protocol):
         """
         ...
 
-    def most_of(self, request: CompletionRequest, at: datetime) -> Decimal | None:
-        """Return the most that one attempt at a request can cost, in US dollars; None when nobody knows.
+    def most_of(self, request: CompletionRequest, at: datetime) -> Estimate:
+        """Return the most that one attempt at a request can cost, as far as anybody knows.
 
         Args:
             request: What is to be asked, and of which model.

@@ -51,6 +51,19 @@ def terms_of(told: Mapping[str, object] | None) -> Terms:
     return tuple((name, value) for name in _TERMS if told and isinstance(value := told.get(name), str))
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The most that something can cost.
+
+    Attributes:
+        usd: In US dollars; None when nobody knows.
+        why: Why nobody knows, as a part of a sentence; None when it is the price that is not known.
+    """
+
+    usd: Decimal | None = None
+    why: str | None = None
+
+
 FREE = Cost(usd=Decimal(0), source="free", version="")
 """The cost of an attempt that the provider does not charge."""
 

@@ -1,8 +1,8 @@
 """The order in which a call is protected, from the outside inwards.
 
-    fallback[ retry[ breaker.admit -> bulkhead -> attempt(timeout(provider)) -> record ] ]
+    fallback[ retry[ turn[ breaker.admit -> bulkhead -> attempt(RESERVE -> timeout(provider)) -> record ] ] ]
 
-Each attempt is admitted and seen by the breaker, and a back-off holds neither permit nor place.
+Each attempt is admitted and seen by the breaker; a back-off, or a wait for money, holds neither permit nor place.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cognition.resilience.recording import Breakers, recorded
 from cognition.resilience.retry import Retry, Witness
 from cognition.resilience.retry_budget import RetryBudgets
 from cognition.resilience.timing import Deadline, Timing
+from cognition.resilience.turns import in_turn
 
 T = TypeVar("T")
 Attempt = Callable[[Target, float], Awaitable[T]]
@@ -37,13 +38,14 @@ class Pipeline:
     async def run(self, chain: Sequence[Target], attempt: Attempt[T], rules: Rules, witness: Witness) -> T:
         """Return the first answer; `attempt` is told whom to ask and how many seconds it may take."""
         policy = rules.policy
-        deadline = Deadline(policy.deadline, self.timing.monotonic)
+        deadline = rules.deadline or Deadline(policy.deadline, self.timing.monotonic)
 
         async def retried(target: Target, others: int) -> T:
             budget = self.budgets.of(target.provider)
             refusal = partial(self.breakers.refusal, target.breaker)
             retry = Retry(target.model, policy, self.timing, budget, deadline, others, witness, refusal)
-            return await retry.run(lambda: protected(target))
+            enter = partial(protected, target)
+            return await retry.run(lambda: in_turn(enter, witness.may_enter, deadline, self.timing))
 
         async def protected(target: Target) -> T:
             async with (

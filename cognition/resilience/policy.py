@@ -10,6 +10,7 @@ from datetime import timedelta
 from cognition.domain.breaker import BreakerPolicy
 from cognition.domain.duration import Duration
 from cognition.errors import ConfigurationError
+from cognition.resilience.timing import Deadline
 
 _LEASE_MARGIN = timedelta(seconds=15)  # for what comes before and after the attempt itself
 
@@ -88,7 +89,9 @@ class Rules:
     Attributes:
         policy: How hard to try.
         gate: A limit that many processes share.
+        deadline: When the call must have ended, where it has begun before; otherwise by the policy.
     """
 
     policy: ResiliencePolicy
     gate: Gate = nullcontext
+    deadline: Deadline | None = None

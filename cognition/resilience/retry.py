@@ -32,6 +32,10 @@ class Witness(Protocol):
         """Another attempt would follow, had something not stood against it."""
         ...
 
+    async def may_enter(self) -> bool:
+        """Whether money may have come back that a budget refused the call for."""
+        ...
+
     def falling_back(self, target: Target, follower: Target, error: CognitionError) -> None:
         """The next model of the chain is asked."""
         ...

@@ -45,6 +45,11 @@ class Deadline:
         self._first: float | None = None
         self._latest = 0.0
 
+    def begin(self, seconds_ago: float = 0.0) -> Deadline:
+        """Let the time run, as if it had begun some time ago; return the deadline."""
+        self._ends = self._monotonic() + self._seconds - seconds_ago
+        return self
+
     @property
     def remaining(self) -> float:
         """Seconds that are left; below zero when it has passed."""
@@ -62,7 +67,7 @@ class Deadline:
             CallNotPermitted: None is left; a provider must not be blamed for a wait in this process.
         """
         if self._ends is None:
-            self._ends = self._monotonic() + self._seconds
+            self.begin()
         if self.remaining <= 0:
             raise CallNotPermitted(
                 f"The {self._seconds:g} seconds of this call ran out while it waited for its turn; make fewer calls at"

@@ -18,11 +18,14 @@ from typing import Any
 from cognition.domain.completion import Calls, Completion, CompletionRequest
 from cognition.domain.entry import Address, CacheEntry, Hit, Layer, Miss
 from cognition.domain.fingerprint import addresses_of
+from cognition.domain.reservation import subjects_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
 from cognition.events import Answered, AnsweredMany, CheckDue, Emit, Failed
 from cognition.ports import Clock
+from cognition.resilience.timing import Deadline
+from cognition.resilience.turns import in_turn
 from cognition.services.cost_control import CostControl
-from cognition.services.errand import Collaborators, Errand, Unanswered
+from cognition.services.errand import Collaborators, Errand, OwnAnswer, Unanswered
 from cognition.services.policies import Policies
 
 
@@ -76,12 +79,13 @@ class CompletionService:
             ProviderError: The provider gave no usable answer, after all attempts.
         """
         errand = Errand(self._parts, self._clock, self._emit, missed, policies)
+        timing = self._parts.pipeline.timing
+        waited = time.perf_counter() - missed.started
+        deadline = Deadline(policies.resilience.deadline, timing.monotonic).begin(waited)
         try:
-            if policies.cache.mode == "bypass":
-                entry, led = await errand.ask_provider(), True
-            else:
-                landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again)
-                entry, led = landing.result, landing.led
+            # Whoever waits for money waits here, where it keeps nobody from asking who has it.
+            enter = partial(self._fly, errand, missed, policies)
+            entry, led = await in_turn(enter, errand.may_enter, deadline, timing, outside=True)
             completion = self._completion(missed, entry, errand.attempts if led else 0)
         except CognitionError as error:
             self._emit(Failed(missed.call, type(error).__name__))
@@ -89,6 +93,18 @@ class CompletionService:
         self._emit(Answered(missed.call, missed.address, completion))
         self._check(missed, entry, policies)
         return completion
+
+    async def _fly(self, errand: Errand, missed: Unanswered, policies: Policies) -> tuple[CacheEntry, bool]:
+        """Return the answer, and whether this caller's own work brought it."""
+        call = missed.call
+        try:
+            if policies.cache.mode == "bypass":
+                return await errand.ask_provider(), True
+            who = frozenset(subjects_of(call.request.tenant, call.attribution, call.model).items())
+            landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again, who)
+        except OwnAnswer as own:
+            return own.entry, True
+        return landing.result, landing.led
 
     async def ask_many(
         self, found: Sequence[Completion[Any] | Unanswered], policies: Policies

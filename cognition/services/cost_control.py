@@ -20,6 +20,8 @@ from cognition.ports import Clock, Prices
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.spending import Hold, Spending
 
+_ABSURD_USD = Decimal(1_000_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -71,7 +73,9 @@ class CostControl:
         if not counts:
             return None
         at = self._clock().replace(second=0, microsecond=0)
-        return self._priced(model, counts, at, terms_of(response.provider_details))
+        cost = self._priced(model, counts, at, terms_of(response.provider_details))
+        # Nobody's answer costs that much; a server that counts like this counts nothing.
+        return None if cost is not None and cost.usd >= _ABSURD_USD else cost
 
     def saving_of(self, entry: CacheEntry) -> Decimal | None:
         """Return what the call behind a cached answer would cost now, or None when its price is unknown."""
@@ -112,8 +116,10 @@ class CostControl:
             created_at=self._clock(),
         )
         if attempt.status in {"ok", "failed_billed"} or (hold.pays and cost is not FREE):
-            settled = self._buffer.settle(Settlement(row=row, held=hold.held, subjects=hold.subjects))
-            self._spending.ended(hold)
+            try:
+                settled = self._buffer.settle(Settlement(row=row, held=hold.held, subjects=hold.subjects))
+            finally:
+                self._spending.ended(hold)
             self._spending.tell(row.tenant, settled)
         else:
             self._spending.release(hold)

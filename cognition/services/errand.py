@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -14,22 +14,22 @@ from pydantic_ai.messages import ModelResponse
 
 from cognition.domain.completion import Call
 from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Miss
-from cognition.domain.ledger import call_key_of
+from cognition.domain.fingerprint import address_of
 from cognition.domain.pricing import FREE
-from cognition.domain.reservation import CallAttempt
-from cognition.domain.routing import Route, Target, chain_of
-from cognition.errors import BudgetExceeded, CognitionError, ProviderTimeout, ProviderUnavailable
-from cognition.events import Downgraded, Emit, FellBack, RetryDenied, RetryScheduled
+from cognition.domain.routing import Target, chain_of
+from cognition.errors import BudgetExceeded, CognitionError, ProviderError, ProviderTimeout, ProviderUnavailable
+from cognition.events import Emit, FellBack, RetryDenied, RetryScheduled
 from cognition.ports import Clock, Provider
 from cognition.resilience.in_thread import InThread
 from cognition.resilience.pipeline import Pipeline
-from cognition.resilience.policy import ResiliencePolicy, Rules
-from cognition.resilience.turns import Turns
+from cognition.resilience.policy import Rules
+from cognition.resilience.timing import Deadline
 from cognition.services.all_layers import AllLayers
+from cognition.services.call_spending import CallSpending, RouteTo
 from cognition.services.cost_control import Attempt, CostControl
 from cognition.services.policies import Policies
 from cognition.services.semantic_layer import Sighting
-from cognition.services.single_flight import Land, SingleFlight, no_lease
+from cognition.services.single_flight import Land, Personal, SingleFlight, no_lease
 from cognition.services.spending import Downgrade, Hold, Spending
 
 
@@ -65,7 +65,7 @@ class Collaborators:
     pipeline: Pipeline
     costs: CostControl
     spending: Spending
-    route_to: Callable[[str], Route]
+    route_to: RouteTo
     in_thread: InThread
 
 
@@ -86,6 +86,15 @@ class Answer:
     hold: Hold
 
 
+class OwnAnswer(Personal):
+    """The answer of a model that a budget wanted for this caller, who did not ask for it."""
+
+    def __init__(self, entry: CacheEntry) -> None:
+        """Hold the answer."""
+        super().__init__("A budget had a cheaper model asked.")
+        self.entry = entry
+
+
 class Errand:
     """One caller's work for a miss; it runs only if this caller leads the flight."""
 
@@ -101,8 +110,8 @@ class Errand:
         self._policies = policies
         self._found: Hit | Miss = Miss()
         self._land: Land[CacheEntry] = no_lease
-        self._avoided: set[str] = set()
-        self._numbers = 0
+        self._place = missed.address  # where the answer is kept
+        self._money = CallSpending(parts.spending, parts.route_to, missed.call, missed.address, emit)
         self.attempts = 0
 
     def look_again(self, land: Land[CacheEntry]) -> None:
@@ -114,7 +123,7 @@ class Errand:
     async def run(self) -> CacheEntry:
         """Return the answer as an entry, from the cache if somebody stored it before `look_again`."""
         found, policy = self._found, self._policies.cache
-        if isinstance(found, Hit) and policy.may_look_up and self._call.request.output.fits(found.entry.response):
+        if isinstance(found, Hit) and policy.may_look_up and self._fits(found.entry):
             return found.entry
         generation = found.entry.generation if isinstance(found, Hit) else found.generation
         # The look-up asked L2 as well: L1, which is asked again, may have missed an invalidation. While no store can
@@ -127,32 +136,44 @@ class Errand:
         Args:
             generation: The namespace's generation before the provider was asked.
         """
-        answer = await self._ask_within_budgets(self._policies.resilience)
+        try:
+            answer = await self._ask_within_budgets(self._policies)
+        except CognitionError as error:
+            # Of a model that others would not have been asked of.
+            error.personal = error.personal or self._money.is_downgraded
+            raise
+        entry = answer if isinstance(answer, CacheEntry) else await self._booked(answer, generation)
+        if self._money.is_downgraded:
+            raise OwnAnswer(entry)
+        return entry
+
+    async def may_enter(self) -> bool:
+        """Whether money may have come back that a budget refused the call for."""
+        return await self._money.may_enter()
+
+    async def _booked(self, answer: Answer, generation: int) -> CacheEntry:
         # Once paid, an answer is booked and kept even when the caller has gone meanwhile.
         return await asyncio.shield(asyncio.ensure_future(self._keep(answer, generation)))
 
-    async def _ask_within_budgets(self, policy: ResiliencePolicy) -> Answer:
-        """Ask, of a cheaper model if a budget wants that; wait while money is set aside that may come back."""
-        chain = chain_of(self._call.request, self._policies.fallbacks, policy.service)
-        turns = Turns(policy.deadline)
+    async def _ask_within_budgets(self, policies: Policies) -> Answer | CacheEntry:
+        """Ask, of a cheaper model if a budget wants that, whose answer may be cached as the answer of that model."""
+        policy = policies.resilience
+        chain = chain_of(self._call.request, policies.fallbacks, policy.service)
+        deadline = Deadline(policy.deadline, self._parts.pipeline.timing.monotonic)
         while True:
             try:
-                return await self._parts.pipeline.run(chain, self._attempt, Rules(policy, self._policies.gate), self)
+                return await self._parts.pipeline.run(
+                    chain, self._attempt, Rules(policy, policies.gate, deadline), self
+                )
             except Downgrade as cheaper:
-                chain = self._downgraded(chain, cheaper, policy.service)
-            except BudgetExceeded as error:
-                # Outside the pipeline, so that the wait holds neither permit nor place.
-                if not error.is_full_for_now or not await turns.another():
-                    raise
+                chain = self._money.downgraded(chain, cheaper, policy.service)
+                self._place = address_of(chain[0].request)
+                found = await self._parts.in_thread(partial(self._parts.layers.peek, self._place, policies.semantic))
+                if isinstance(found, Hit) and policies.cache.may_look_up and self._fits(found.entry):
+                    return found.entry
 
-    def _downgraded(self, chain: Sequence[Target], cheaper: Downgrade, service: str | None) -> tuple[Target, ...]:
-        """Return the chain with a cheaper model in the place of one."""
-        self._avoided.add(cheaper.instead_of)
-        position = next(place for place, target in enumerate(chain) if target.model == cheaper.instead_of)
-        self._emit(Downgraded(self._call, cheaper.instead_of, cheaper.model))
-        instead = chain_of(self._call.request, (self._parts.route_to(cheaper.model),), service)[-1:]
-        rest = [target for target in chain[position + 1 :] if target.model not in {cheaper.model, *self._avoided}]
-        return (*instead, *rest)
+    def _fits(self, entry: CacheEntry) -> bool:
+        return self._call.request.output.fits(entry.response)
 
     def retrying(self, wait_seconds: float, error: CognitionError) -> None:
         """Tell that another attempt follows."""
@@ -186,14 +207,11 @@ class Errand:
     async def _reserve(self, target: Target) -> Hold:
         if self._parts.costs.is_keeping:
             await self._parts.in_thread(self._parts.costs.require_room)
-        # Numbers run over the whole chain, because they tell the rows of one call apart in the ledger.
-        self._numbers += 1
-        call_key = call_key_of(self._call.attribution, self._call.request_id, self._address.key)
-        attempt = CallAttempt(call_key, self._numbers)
         try:
-            return await self._parts.spending.reserve(self._call, target, attempt, self._avoided)
-        except BudgetExceeded:
-            self._numbers -= 1  # nothing was set aside under it
+            return await self._money.reserve(target)
+        except BudgetExceeded as error:
+            # Nothing was asked yet, so the caller can wait where it keeps nobody else from asking.
+            error.waits_outside = not self.attempts
             raise
 
     async def _ask_in_time(self, target: Target, seconds: float) -> ModelResponse:
@@ -218,7 +236,7 @@ class Errand:
             hold=answer.hold,
         )
         entry = CacheEntry(
-            key=self._address.key.hex(),
+            key=self._place.key.hex(),
             generation=generation,
             model=model,
             requested_model=self._call.model,
@@ -230,8 +248,7 @@ class Errand:
             tags=self._call.attribution.labels,
         )
         book = partial(self._parts.costs.book, self._call, self._address, attempt)
-        seen = self._sighting
-        store = partial(self._parts.layers.store, self._call, self._address, entry, seen, self._policies)
+        store = partial(self._store, entry)
         done = count()
 
         def use(step: Callable[[], object]) -> None:
@@ -243,6 +260,13 @@ class Errand:
         await asyncio.gather(*(self._parts.in_thread(partial(use, step)) for step in (book, store)))
         return entry
 
+    def _store(self, entry: CacheEntry) -> None:
+        """Keep an answer as that of the model that was asked for, or of the one that a budget named instead."""
+        if self._place is self._address:
+            self._parts.layers.store(self._call, self._address, entry, self._sighting, self._policies)
+        else:
+            self._parts.layers.exact.store(self._place, entry, self._policies.cache)
+
     async def _book_failure(self, failed: Attempt, error: BaseException, response: ModelResponse | None) -> None:
         """Book an attempt that failed; an answer of the wrong shape has been paid for all the same."""
         failed = replace(failed, error=type(error).__name__)
@@ -251,8 +275,8 @@ class Errand:
             failed = replace(failed, status="failed_billed", usage=response.usage, cost=cost)
         elif isinstance(error, asyncio.CancelledError):
             failed = replace(failed, status="cancelled")
-        elif failed.hold.pays and isinstance(error, ProviderTimeout) and error.status is None:
-            # Whom nobody waits for any more may answer all the same, and send the bill: a budget counts on it.
+        elif failed.hold.pays and not (isinstance(error, ProviderError) and error.is_free):
+            # Whoever was asked may have answered, or answer yet, and send the bill: a budget counts on it.
             failed = replace(failed, status="failed_billed")
         else:
             failed = replace(failed, cost=FREE)

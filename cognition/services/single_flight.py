@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,12 @@ Land = Callable[[T], None]
 
 Prepare = Callable[[Land[T]], None]
 """The beginning of some work, which blocks."""
+
+
+class Personal(Exception):
+    """What some work brought for whom it was done, and for nobody else; those others do it themselves."""
+
+    personal = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,7 @@ class Landing(Generic[T]):
 @dataclass(slots=True)
 class _Flight(Generic[T]):
     task: asyncio.Task[Landing[T]]
+    who: Hashable
     passengers: int = 0
 
 
@@ -101,7 +108,11 @@ class SingleFlight(Generic[T]):
         self._flights: dict[bytes, _Flight[T]] = {}
 
     async def run(
-        self, address: Address, work: Callable[[], Awaitable[T]], prepare: Prepare[T] | None = None
+        self,
+        address: Address,
+        work: Callable[[], Awaitable[T]],
+        prepare: Prepare[T] | None = None,
+        who: Hashable = None,
     ) -> Landing[T]:
         """Return the result of the work for an address, sharing it with everybody who asks meanwhile.
 
@@ -113,19 +124,20 @@ class SingleFlight(Generic[T]):
             prepare: What blocks at the beginning of the work; called in the thread that took the lease, because each
                 change of threads takes time. For the same reason it is given what the last thread of the work may call
                 with the result: it gives the lease back.
+            who: For whom; those who are equal share personal errors as well.
         """
         while True:
             flight = self._flights.get(address.key)
             boarded = flight is not None
             if flight is None:
                 flight = self._flights[address.key] = _Flight(
-                    asyncio.ensure_future(self._fly(address, work, prepare or _begin_at_once))
+                    asyncio.ensure_future(self._fly(address, work, prepare or _begin_at_once)), who
                 )
             flight.passengers += 1
             try:
                 landing = await asyncio.shield(flight.task)
-            except CognitionError as error:
-                if not (boarded and error.personal):
+            except (CognitionError, Personal) as error:
+                if not (boarded and error.personal and flight.who != who):
                     raise
             else:
                 return Landing(landing.result, led=landing.led and not boarded)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from cognition.domain.budget import Budget, Scope
 from cognition.domain.completion import Call
@@ -23,9 +22,6 @@ from cognition.resilience.store_breaker import Guarded
 from cognition.services.known_budgets import KnownBudgets
 from cognition.services.last_known import LastKnown
 from cognition.services.lease_renewal import LeaseRenewal
-
-Spawn = Callable[[Coroutine[Any, Any, object]], None]
-"""Runs something on the owner loop that nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +81,6 @@ class SpendingParts:
         clock: Returns the present time.
         emit: Told when a limit is reached.
         in_thread: Runs a blocking call in a worker thread.
-        spawn: Runs what nobody waits for.
         holder: Names this process, for whoever looks at a stuck reservation.
     """
 
@@ -96,7 +91,6 @@ class SpendingParts:
     clock: Clock
     emit: Emit
     in_thread: InThread
-    spawn: Spawn
     holder: Callable[[], str]
 
 
@@ -112,6 +106,7 @@ class Spending:
         """
         self._parts = parts
         self._last_known = last_known or LastKnown()
+        self._releasing: set[asyncio.Future[None]] = set()
 
     def refresh(self) -> None:
         """Learn which budgets there are, unless that is known; blocks."""
@@ -138,10 +133,11 @@ class Spending:
         applicable = self._parts.known.applicable(subjects)
         if applicable is not None and not applicable:
             return Hold(attempt=attempt, subjects={})
+        estimate = self._parts.prices.most_of(target.request, self._parts.clock())
         claim = Claim(
             attempt=attempt,
             subjects=subjects,
-            estimate_usd=self._parts.prices.most_of(target.request, self._parts.clock()),
+            estimate_usd=estimate.usd,
             holder=self._parts.holder(),
             lease=self._parts.renewal.lease,
         )
@@ -150,6 +146,16 @@ class Spending:
         except CacheUnavailable as error:
             return self._without_store(claim, applicable, error)
         return await self._held(claim, reservation, target.model, avoided)
+
+    async def may_enter(self, call: Call, target: Target) -> bool:
+        """Whether to reserve again what was refused because of what others hold: there is room, or never will be."""
+        subjects = subjects_of(call.request.tenant, call.attribution, target.model)
+        look = partial(self._parts.budgets.store.look, subjects)
+        standings = await self._parts.in_thread(partial(self._parts.budgets.call, look, None))
+        estimate = self._parts.prices.most_of(target.request, self._parts.clock()).usd or Decimal(0)
+        if standings is None:
+            return True
+        return not any(estimate > one.remaining_usd and estimate + one.used_usd <= one.total_usd for one in standings)
 
     def tell(self, tenant: str, reservation: Reservation) -> None:
         """Pass on what a reservation or a settlement says: thresholds that were reached, and how counters stand."""
@@ -177,16 +183,20 @@ class Spending:
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            self._parts.spawn(self._give_back(claiming, claim))
+            claiming.add_done_callback(partial(self._give_back, claim))
             raise
         except CacheUnavailable as error:
             budgets.breaker.trip(error)
             raise
 
-    async def _give_back(self, claiming: asyncio.Future[Reservation], claim: Claim) -> None:
-        reservation = await claiming
-        if reservation.shares:
-            await self._parts.in_thread(partial(self.release, Hold(attempt=claim.attempt, held=True, subjects={})))
+    def _give_back(self, claim: Claim, claimed: asyncio.Future[Reservation]) -> None:
+        """Release what was set aside for nobody; what that misses is given back when its lease ends."""
+        if claimed.cancelled() or claimed.exception() is not None or not claimed.result().shares:
+            return
+        hold = Hold(attempt=claim.attempt, held=True, subjects={})
+        releasing = asyncio.ensure_future(self._parts.in_thread(partial(self.release, hold)))
+        self._releasing.add(releasing)
+        releasing.add_done_callback(self._releasing.discard)
 
     async def _held(self, claim: Claim, reservation: Reservation, model: str, avoided: Collection[str]) -> Hold:
         self.tell(claim.subjects["tenant"], reservation)
@@ -214,7 +224,7 @@ class Spending:
     ) -> Hold:
         """Decide by the budgets' own rules for a store that is away; money may have been set aside all the same."""
         counters = applicable or []
-        closed = applicable is None or any(budget.on_store_down == "closed" for budget, _ in counters)
+        closed = applicable is None or any(_is_closed(budget, claim.estimate_usd) for budget, _ in counters)
         remembered = [pair for pair in counters if pair[0].on_store_down == "last_known"]
         if closed or self._last_known.spend(remembered, claim.estimate_usd) is not None:
             store = self._parts.budgets.store.name
@@ -224,3 +234,8 @@ class Spending:
                 store=store,
             ) from error
         return Hold(attempt=claim.attempt, estimate_usd=claim.estimate_usd, held=True, subjects=dict(claim.subjects))
+
+
+def _is_closed(budget: Budget, estimate_usd: Decimal | None) -> bool:
+    """Whether a budget lets nobody spend that much while its store is away."""
+    return budget.on_store_down == "closed" or (estimate_usd is None and budget.on_unknown_price == "refuse")

@@ -55,7 +55,6 @@ def money_of(stores: Stores, prices: Prices, loop: OwnerLoop, clock: Clock, emit
         clock=clock,
         emit=emit,
         in_thread=loop.in_thread,
-        spawn=loop.spawn,
         holder=worker_name,
     )
     return Money(Spending(parts), known, renewal, budgets.breaker)

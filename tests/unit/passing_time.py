@@ -73,6 +73,11 @@ class Told:
         """Remember."""
         self.what.append(("not retrying", type(reason).__name__))
 
+    async def may_enter(self) -> bool:
+        """Try again at each turn."""
+        self.what.append(("may enter",))
+        return True
+
     def falling_back(self, target: Target, follower: Target, error: CognitionError) -> None:
         """Remember."""
         self.what.append(("falling back", target.model, follower.model, type(error).__name__))

@@ -14,7 +14,10 @@ from pydantic import BaseModel
 from pydantic_ai.messages import (
     AudioUrl,
     BinaryContent,
+    CachePoint,
+    DocumentUrl,
     ImageUrl,
+    InstructionPart,
     ModelRequest,
     ModelResponse,
     TextPart,
@@ -59,16 +62,15 @@ def with_content(*content: UserContent) -> list[ModelRequest]:
 def input_tokens(request: CompletionRequest) -> int:
     """Return the most tokens that are sent."""
     ceiling = ceiling_of(request)
-    assert ceiling is not None
     assert ceiling.input_tokens is not None
     return ceiling.input_tokens
 
 
 def most(request: CompletionRequest, **overrides: Rate) -> Decimal:
     """Return the most that an attempt costs."""
-    cost = GenaiPrices(overrides).most_of(request, NOW)
-    assert cost is not None
-    return cost
+    estimate = GenaiPrices(overrides).most_of(request, NOW)
+    assert estimate.usd is not None, estimate.why
+    return estimate.usd
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "日本語のとても長い文です。" * 200, "🦄" * 500, "\ud800" * 50])
@@ -93,46 +95,57 @@ def test_all_that_is_sent_counts() -> None:
     assert plain + 1000 < input_tokens(a_request(output=output_type(Verdict)))
 
 
-def test_an_image_is_bounded_by_the_window_alone() -> None:
-    """Nobody knows its tokens before the provider has counted them; more than the window are refused there."""
+def test_a_picture_takes_as_much_as_the_largest_one() -> None:
+    """Nobody knows its tokens before the provider has counted them; in a prompt or in what a tool returned."""
     picture = BinaryContent(data=b"png", media_type="image/png")
     tool = ModelRequest(parts=[ToolReturnPart(tool_name="look", content=[picture], tool_call_id="1")])
     for prompt in (with_content("What is this?", ImageUrl("https://example.com/a.png")), with_content(picture), [tool]):
-        ceiling = ceiling_of(a_request(prompt))
-
-        assert ceiling is not None
-        assert ceiling.input_tokens is None
-        assert Decimal("0.1002") == most(a_request(prompt))  # 400,000 × $0.25 + 100 × $2, per million
-
-
-def test_what_a_provider_remembers_is_bounded_by_the_window_alone() -> None:
-    """A conversation that is kept there is sent again without being in the request."""
-    settings = {"max_tokens": 100, "openai_previous_response_id": "resp_1"}
-
-    assert Decimal("0.1002") == most(a_request(settings=settings))
+        assert 50_000 < input_tokens(a_request(prompt)) < 51_000
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        a_request(with_content(AudioUrl("https://example.com/a.mp3"))),
-        a_request(with_content(BinaryContent(data=b"mp3", media_type="audio/mpeg"))),
-        a_request(parameters=ModelRequestParameters(native_tools=[WebSearchTool()])),
-        a_request(settings={"max_tokens": 100, "extra_body": {"n": 10}}),
-        a_request(model="openai-chat:no-such-model"),
+        a_request(with_content(DocumentUrl("https://example.com/a.pdf"))),
+        a_request(settings={"max_tokens": 100, "openai_previous_response_id": "resp_1"}),
     ],
-    ids=["audio address", "audio", "web search", "ten answers", "no price"],
+    ids=["document", "remembered"],
 )
-def test_what_nothing_bounds_has_no_estimate(request_: CompletionRequest) -> None:
+def test_what_is_not_seen_is_bounded_by_the_window_alone(request_: CompletionRequest) -> None:
+    """A document, or a conversation that the provider keeps and sends again."""
+    assert ceiling_of(request_).input_tokens is None
+    assert Decimal("0.1002") == most(request_)  # 400,000 × $0.25 + 100 × $2, per million
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (a_request(with_content(AudioUrl("https://example.com/a.mp3"))), "audio"),
+        (a_request(with_content(BinaryContent(data=b"mp3", media_type="audio/mpeg"))), "audio"),
+        (a_request(parameters=ModelRequestParameters(native_tools=[WebSearchTool()])), "tools"),
+        (a_request(settings={"max_tokens": 100, "extra_body": {"n": 10}}), "n in extra_body"),
+        (a_request(settings={"max_tokens": 100, "openrouter_models": ["dear"]}), "openrouter_models"),
+        (a_request(with_content(DocumentUrl("https://example.com/a.pdf")), model="x:no-window"), "can read"),
+        (a_request(model="openai-chat:no-such-model"), None),
+    ],
+    ids=["audio address", "audio", "web search", "ten answers", "other models", "no window", "no price"],
+)
+def test_what_nothing_bounds_has_no_estimate(request_: CompletionRequest, why: str | None) -> None:
     """Audio, searches and several answers cost more than tokens tell: the rule for unknown prices decides."""
-    assert GenaiPrices().most_of(request_, NOW) is None
+    rate = Rate(input_per_million=Decimal(1), output_per_million=Decimal(1))
+
+    estimate = GenaiPrices({"x:no-window": rate}).most_of(request_, NOW)
+
+    assert estimate.usd is None
+    assert (why is None) == (estimate.why is None)
+    assert (why or "") in (estimate.why or "")
 
 
 def test_an_extra_body_that_asks_for_nothing_more_is_harmless() -> None:
     """Options of compatible servers bound as well as none."""
     settings = {"max_tokens": 100, "extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
 
-    assert most(a_request()) == most(a_request(settings=settings))
+    assert most(a_request()) <= most(a_request(settings=settings)) < most(a_request("x" * 200))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +176,41 @@ def test_the_dearest_way_to_count_is_taken() -> None:
 
     assert input_tokens(claude) * Decimal("1.25") / A_MILLION < most(claude)
     assert input_tokens(cached) * 2 / A_MILLION < most(cached)
+
+
+def test_a_cached_prompt_is_not_taken_to_be_kept_for_an_hour() -> None:
+    """Unless somebody asks for that, in a setting or in a message."""
+    minutes = a_request(with_content("x" * 100_000, CachePoint()), model="anthropic:claude-haiku-4-5")
+    hour = a_request(with_content("x" * 100_000, CachePoint(ttl="1h")), model="anthropic:claude-haiku-4-5")
+
+    assert most(minutes) * Decimal("1.5") < most(hour)
+
+
+def test_the_terms_that_are_asked_for_are_paid_for() -> None:
+    """A provider's own name of a tier wins over the common one; of what it may choose the dearest counts; and haste."""
+    plain, priority = most(a_request()), most(a_request(settings={"max_tokens": 100, "service_tier": "priority"}))
+    both = {"max_tokens": 100, "service_tier": "flex", "openai_service_tier": "priority"}
+    claude = {"model": "anthropic:claude-opus-4-8", "settings": {"max_tokens": 100}}
+    fast = {**claude, "settings": {"max_tokens": 100, "anthropic_speed": "fast"}}
+
+    assert plain < priority == most(a_request(settings=both))
+    assert priority == most(a_request(settings={"max_tokens": 100, "service_tier": "auto"}))
+    assert most(a_request(**claude)) < most(a_request(**fast))
+
+
+def test_long_prompts_are_not_cut_to_a_window() -> None:
+    """What a list says about a model may be older than the model."""
+    text = "x" * 800_000
+
+    assert len(text) < input_tokens(a_request(text, model="anthropic:claude-sonnet-4-5"))
+    assert len(text) * Decimal(3) / A_MILLION < most(a_request(text, model="anthropic:claude-sonnet-4-5"))
+
+
+def test_instructions_in_parameters_count() -> None:
+    """An Agent passes them there."""
+    parameters = ModelRequestParameters(instruction_parts=[InstructionPart(content="x" * 1000)])
+
+    assert input_tokens(a_request()) + 1000 < input_tokens(a_request(parameters=parameters))
 
 
 def test_a_tier_that_the_tokens_may_reach_is_paid_for() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 LONGEST_OUTPUT_TOKENS = 128_000
 """The most that any model of the providers below answers with."""
 
+_PROVIDERS = ("openai", "azure", "anthropic", "google")
+
 # By the beginning of the name, the first that fits; sources: platform.openai.com/docs/models, docs.anthropic.com
 # (models overview) and ai.google.dev (Gemini models).
 _LONGEST: tuple[tuple[str, int], ...] = (
@@ -33,6 +35,7 @@ _LONGEST: tuple[tuple[str, int], ...] = (
     ("claude-sonnet-4", 64_000),
     ("claude-opus-4-0", 32_000),
     ("claude-opus-4-1", 32_000),
+    ("claude-opus-4-5", 64_000),
     ("gemini-1.5", 8_192),
     ("gemini-2.0", 8_192),
     ("gemini-2.5", 65_536),
@@ -40,11 +43,19 @@ _LONGEST: tuple[tuple[str, int], ...] = (
 )
 
 
-def longest_output(model: str) -> int:
+def longest_output(model: str, window: int | None) -> int:
     """Return the most tokens that a model answers with.
 
     Args:
-        model: Its name, without the provider's.
+        model: `provider:model`.
+        window: How many tokens it reads at most, None when nobody knows.
     """
-    name = model.rpartition("/")[2].lower()
-    return next((tokens for start, tokens in _LONGEST if name.startswith(start)), LONGEST_OUTPUT_TOKENS)
+    provider, _, name = model.partition(":")
+    short = name.rpartition("/")[2].lower()
+    listed = next((tokens for start, tokens in _LONGEST if short.startswith(start)), None)
+    if listed is not None:
+        return listed
+    if provider.startswith(_PROVIDERS):
+        return min(LONGEST_OUTPUT_TOKENS, window or LONGEST_OUTPUT_TOKENS)
+    # Of other providers only that no answer is longer than what the model can hold.
+    return window or LONGEST_OUTPUT_TOKENS

@@ -10,10 +10,10 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
 from pydantic_ai.usage import RequestUsage
 
-from cognition.adapters.providers.model_limits import LONGEST_OUTPUT_TOKENS, longest_output
+from cognition.adapters.providers.model_limits import longest_output
 from cognition.domain.completion import CompletionRequest
-from cognition.domain.estimate import ceiling_of
-from cognition.domain.pricing import Cost, Rate, Terms, terms_of, to_usd
+from cognition.domain.estimate import ceiling_of, keeps_for_an_hour, unbounded_by
+from cognition.domain.pricing import Cost, Estimate, Rate, Terms, terms_of, to_usd
 
 _PER_TOKEN = Decimal("0.000001")
 _RATE_SUFFIX = "_mtok"
@@ -57,26 +57,27 @@ class GenaiPrices:
             rates=_rates(priced.model_price, usage.input_tokens),
         )
 
-    def most_of(self, request: CompletionRequest, at: datetime) -> Decimal | None:
-        """Return the most that one attempt at a request can cost, in US dollars; None when nobody knows.
+    def most_of(self, request: CompletionRequest, at: datetime) -> Estimate:
+        """Return the most that one attempt at a request can cost, as far as anybody knows.
 
         All of the prompt at the dearest rate for input (writing it to the provider's cache, where that costs more), in
         the tier that so many tokens reach, and an answer as long as the request or the model allows. What it then costs
         is rounded in the same way, so that it is never above this.
         """
-        ceiling = ceiling_of(request)
-        if ceiling is None:
-            return None
-        name = request.model.partition(":")[2]
-        window = self._window(request)
-        sent = ceiling.input_tokens if window is None else min(ceiling.input_tokens or window, window)
+        why = unbounded_by(request)
+        if why is not None:
+            return Estimate(why=why)
+        ceiling, window = ceiling_of(request), self._window(request)
+        sent = window if ceiling.input_tokens is None else ceiling.input_tokens
         if sent is None:
-            return None
-        received = ceiling.output_tokens or min(longest_output(name), window or LONGEST_OUTPUT_TOKENS)
-        terms = terms_of({"service_tier": _tier_of(request)})
-        costs = [self._dearest(request.model, usage, at, terms) for usage in _ways_to_count(request, sent, received)]
-        known = [cost for cost in costs if cost is not None]
-        return max(known) if known else None
+            return Estimate(why="nobody knows how much the model can read")
+        received = ceiling.output_tokens or longest_output(request.model, window)
+        costs = [
+            self._dearest(request.model, usage, at, terms)
+            for usage in _ways_to_count(request, sent, received)
+            for terms in _terms_of(request)
+        ]
+        return Estimate(max((cost for cost in costs if cost is not None), default=None))
 
     def _dearest(self, model: str, usage: RequestUsage, at: datetime, terms: Terms) -> Decimal | None:
         cost = self.cost_of(model, usage, at, terms)
@@ -98,17 +99,26 @@ def _ways_to_count(request: CompletionRequest, sent: int, received: int) -> list
     """
     plain = RequestUsage(input_tokens=sent, output_tokens=received)
     written = [plain, replace(plain, cache_write_tokens=sent)]
-    asked = request.request_parameters.cache or not isinstance(request.prompt, str)
-    if asked or any("cache" in name for name in request.settings or {}):
+    if keeps_for_an_hour(request):
         written.append(replace(plain, cache_write_tokens=sent, cache_write_1h_tokens=sent))
     return written
 
 
-def _tier_of(request: CompletionRequest) -> object:
-    """Return the service tier that a request asks for by name."""
-    settings = request.settings or {}
-    tiers = (settings[name] for name in settings if name.endswith("service_tier"))
-    return next((tier for tier in tiers if tier != "auto"), None)
+def _terms_of(request: CompletionRequest) -> list[Terms]:
+    """Return on which terms a request may be answered: those it names, or every one where the provider may choose.
+
+    A request that names no tier gets the default one, unless its account was told otherwise at the provider.
+    """
+    settings, speed = request.settings or {}, {"speed": (request.settings or {}).get("anthropic_speed")}
+    own = next((name for name in settings if name.endswith("_service_tier") and _is_of(name, request.provider)), None)
+    tier = settings.get(own or "service_tier")
+    tiers = (None, "default", "flex", "priority") if tier == "auto" else (tier,)
+    return [terms_of({**speed, "service_tier": one}) for one in tiers]
+
+
+def _is_of(setting: str, provider: str) -> bool:
+    """Whether a setting is the provider's own, which wins over that for all providers."""
+    return provider.replace("-", "_").startswith(setting.removesuffix("_service_tier"))
 
 
 def _inclusive(usage: RequestUsage) -> RequestUsage:

@@ -145,6 +145,8 @@ _RULES = (  # the first that fits
     ),
 )
 
+_BEFORE_SENDING = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
+
 FAILURES = (AgentRunError, AttributeError, LookupError, TypeError)
 """What asking a model raises when it fails; the built-in ones when pydantic-ai reads an answer of a wrong shape."""
 
@@ -184,10 +186,20 @@ def translate(error: Exception, model: str, place: str, now: datetime | None = N
         "model": model,
         "status": status,
         "retry_after": wait,
+        "unsent": status is None and _is_unsent(error),
     }
     if rule.meaning is RequestRejected:
         data["reason"] = rule.reason
     return rule.meaning(rule.sentence.format(model=model, place=place, code=_code_of(error, status)), **data)
+
+
+def _is_unsent(error: BaseException | None) -> bool:
+    """Whether a connection failed before the request could be sent; its classes are known by name, see `httpx`."""
+    while error is not None:
+        if type(error).__name__ in _BEFORE_SENDING:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _wait_of(error: Exception, now: datetime, *, throttled: bool) -> float | None:

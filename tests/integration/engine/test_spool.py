@@ -66,7 +66,7 @@ def test_killed_in_the_middle_of_calls_it_loses_none(own_stage: Stage, own_serve
         answers = [callers.submit(ask, number) for number in range(100)]
         wait_until(lambda: own_stage.provider.count >= 25)
         own_servers.kill_postgres()
-        wait_until(lambda: own_stage.provider.count >= 60)
+        wait_until(lambda: own_stage.provider.count >= 60 and any(isinstance(one, LedgerSpooled) for one in events))
         own_servers.start()
     for answer in answers:
         answer.result()
