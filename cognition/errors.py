@@ -310,14 +310,14 @@ class _Usd:
 
 
 class BudgetExceeded(CognitionError):
-    """A budget has no room for what the call may cost; no attempt was made.
+    """A budget has no room for what the attempt may cost, which was not made; attempts before it may have been.
 
     Attributes:
         budget: Which one, such as `daily budget of workflow nightly`.
         limit: US dollars that may be spent in the period, adjustments included.
         used: US dollars that were spent.
         reserved: US dollars that are set aside for calls under way.
-        requested: US dollars that this call may cost.
+        requested: US dollars that this attempt may cost.
         resets_at: When money is next freed, with a time zone; None for never.
         waits_outside: Whether a wait for money is better made by whoever began the call.
     """
@@ -332,7 +332,7 @@ class BudgetExceeded(CognitionError):
 
     @property
     def is_full_for_now(self) -> bool:
-        """Whether there would be room if nothing were set aside: calls under way cost less than that as a rule."""
+        """Whether there would be room if nothing were set aside, in all budgets; calls mostly cost less than that."""
         return self.used + self.requested <= self.limit
 
     @property

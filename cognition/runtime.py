@@ -190,7 +190,10 @@ class Cognition:
             ConfigurationError: The prompt, model or an option cannot be right.
             ProviderError: No model of the chain gave a usable answer, after all attempts.
             RetryLater: A provider asks for a longer wait than this call may take.
-            CallNotPermitted: No attempt was made, such as `CircuitOpen` or `BulkheadFull`.
+            CallNotPermitted: No attempt was made, such as `CircuitOpen`, `BulkheadFull` or `LedgerFull`.
+            BudgetExceeded: A budget has no room for what an attempt may cost.
+            BudgetUnavailable: PostgreSQL does not answer, and a budget lets nobody spend then.
+            PriceUnknown: A budget limits the call, and nobody knows what it costs at most.
             OnlyCachedMiss: The answer is not cached and `cache="only"`.
         """
         policies = self._policies(options)

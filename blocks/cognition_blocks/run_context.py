@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextvars import Token
-from functools import lru_cache
-from uuid import UUID
 
-from prefect import get_client
 from prefect.context import FlowRunContext, TagsContext, TaskRunContext
 
 from cognition.domain.attribution import Attribution
+from cognition_blocks.run_roots import RunRoots
 from cognition_blocks.tags import TEAM, USER, free_labels, value_of
 
-_log = logging.getLogger(__name__)
+_ROOTS = RunRoots()
 
 
 def current_attribution() -> Attribution:
@@ -51,7 +48,7 @@ def enclosing_runs(innermost: FlowRunContext) -> Iterator[FlowRunContext]:
     while context is not None:
         yield context
         # What the context variable held before this run began; Prefect keeps it for leaving the context, and asking the
-        # server for the same answer takes 150 ms a level. Where it is absent, `_ask_for_root` finds the way.
+        # server for the same answer takes 150 ms a level. Where it is absent, `RunRoots` finds the way.
         token: Token[FlowRunContext] | None = getattr(context, "_token", None)
         outer = token.old_value if token else None
         context = outer if isinstance(outer, FlowRunContext) else None
@@ -64,21 +61,4 @@ def _root_run_id(innermost: FlowRunContext) -> str | None:
         return None
     if outermost.flow_run.parent_task_run_id is None:
         return str(outermost.flow_run.id)
-    return _ask_for_root(outermost.flow_run.id, outermost.flow_run.parent_task_run_id)
-
-
-@lru_cache(maxsize=1024)
-def _ask_for_root(flow_run_id: UUID, parent_task_run_id: UUID) -> str | None:
-    """Follow a flow run's parents on the server, once for each run; None when the server does not say."""
-    root, parent = flow_run_id, parent_task_run_id
-    try:
-        with get_client(sync_client=True) as client:
-            while parent is not None:
-                above = client.read_task_run(parent).flow_run_id
-                if above is None:
-                    return str(root)
-                root, parent = above, client.read_flow_run(above).parent_task_run_id
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with Prefect's server, the call itself must go on
-        _log.warning("The root of flow run %s stays unknown: %s", flow_run_id, type(error).__name__)
-        return None
-    return str(root)
+    return _ROOTS.root_of(outermost.flow_run.id, outermost.flow_run.parent_task_run_id)

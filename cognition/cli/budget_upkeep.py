@@ -33,7 +33,7 @@ def forecast(
 
 
 def reconcile(
-    repair: Annotated[bool, typer.Option("--repair", help="Make up for differences by adjustments.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Book what was not booked, adjust the rest.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for those who wonder.")] = "reconciliation",
     by: By = None,
     json_output: AsJson = False,
@@ -44,8 +44,10 @@ def reconcile(
     if json_output:
         print_json([asdict(one) | {"excess_usd": one.excess_usd} for one in drifts])
         return
-    columns = ("budget", "since", "counted", "settled", "booked", "rows missing", "set aside", "held")
+    columns = ("budget", "since", "counted", "settled", "booked", "not booked", "rows missing", "set aside", "held")
     print_table("Counters that differ", columns, [_drift_row(one) for one in drifts])
+    if unbooked := sorted({str(call) for one in drifts for call in one.unbooked_calls}):
+        typer.echo(f"Stand in the ledger, {'booked now' if repair else 'not booked'}: {', '.join(unbooked)}.")
     if drifts and repair:
         typer.echo(f"Made up for {sum(one.repairable for one in drifts)} of {len(drifts)}.")
 
@@ -117,6 +119,7 @@ def _drift_row(one: Drift) -> tuple[object, ...]:
         dollars(one.used_usd - one.reconciled_usd),
         dollars(one.settled_usd),
         dollars(one.booked_usd),
+        dollars(one.unbooked_usd),
         one.missing_rows,
         dollars(one.reserved_usd),
         dollars(one.held_usd),

@@ -122,8 +122,10 @@ class Drift:
         period_start: Which period, in UTC.
         used_usd: What the counter says was spent.
         settled_usd: What its settled reservations add up to.
-        booked_usd: The same, at the cost that the ledger knows.
+        booked_usd: What must have been booked: the same, at the cost that the ledger knows, and what is unbooked.
         missing_rows: Settled reservations without a row in the ledger; nothing here can make up for those.
+        unbooked_usd: What calls cost by the ledger for which money was set aside here and never settled.
+        unbooked_calls: Their call keys.
         reserved_usd: What the counter says is set aside.
         held_usd: What its held reservations add up to.
         credit_usd: What the counter says adjustments gave it.
@@ -140,6 +142,8 @@ class Drift:
     settled_usd: Decimal
     booked_usd: Decimal
     missing_rows: int
+    unbooked_usd: Decimal
+    unbooked_calls: tuple[UUID, ...]
     reserved_usd: Decimal
     held_usd: Decimal
     credit_usd: Decimal
@@ -155,4 +159,4 @@ class Drift:
     def repairable(self) -> bool:
         """Whether something here can be made up for."""
         sums_agree = self.reserved_usd == self.held_usd and self.credit_usd == self.adjusted_usd
-        return bool(self.excess_usd) or not sums_agree
+        return bool(self.excess_usd or self.unbooked_usd) or not sums_agree

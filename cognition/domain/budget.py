@@ -170,6 +170,8 @@ class Budget:
         _one_of("on_store_down", self.on_store_down, _STORE_DOWN)
         if "downgrade" in (self.on_soft, self.on_hard) and not self.downgrade_to:
             raise ConfigurationError("A budget that downgrades needs downgrade_to='provider:model'.")
+        if self.downgrade_to is not None:
+            _check_model(self.downgrade_to)
         if (self.on_unknown_price == "ceiling") != (self.price_ceiling_usd is not None):
             raise ConfigurationError("price_ceiling_usd and on_unknown_price='ceiling' go together; give both or none.")
         age = self.last_known_max_age
@@ -202,6 +204,14 @@ def zone_of(name: str) -> ZoneInfo:
     except (KeyError, ValueError, OSError):  # unknown, or a path out of the zones' folder, or a folder
         pass
     raise ConfigurationError(f"There is no time zone {name!r}; write an IANA name such as 'Europe/Berlin' or 'UTC'.")
+
+
+def _check_model(name: str) -> None:
+    provider, _, model = name.partition(":")
+    if not (provider.strip() and model.strip()):
+        raise ConfigurationError(
+            f"downgrade_to is {name!r}, which names no provider; write 'provider:model', such as 'openai:gpt-5-nano'."
+        )
 
 
 def _check_length(budget: Budget) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -135,9 +135,14 @@ class Standing:
         """What may still be set aside; below zero when a call cost more than its estimate."""
         return self.total_usd - self.used_usd - self.reserved_usd
 
-    def is_soft_with(self, estimate_usd: Decimal) -> bool:
-        """Whether an amount more reaches the soft limit."""
-        return self.used_usd + self.reserved_usd + estimate_usd >= self.soft_limit * self.total_usd
+    @property
+    def is_soft(self) -> bool:
+        """Whether what is spent and set aside has reached the soft limit.
+
+        What the next call may cost does not count: an upper bound, often many times what it costs in the end, is no
+        reason to answer the first call of the day with a cheaper model.
+        """
+        return self.used_usd + self.reserved_usd >= self.soft_limit * self.total_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +178,17 @@ class Share:
     changed: bool = False
     crossed: tuple[Decimal, ...] = ()
 
+    @property
+    def is_full_for_now(self) -> bool:
+        """Whether there would be room if nothing were set aside."""
+        return self.standing.used_usd + (self.estimate_usd or Decimal(0)) <= self.standing.total_usd
+
+    @property
+    def never_fits(self) -> bool:
+        """Whether there is no room and no waiting makes some: nothing resets, or the whole limit is too little."""
+        too_much = (self.estimate_usd or Decimal(0)) > self.standing.limit_usd
+        return not self.is_full_for_now and (too_much or self.standing.resets_at is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -200,27 +216,44 @@ class Reservation:
 
     @property
     def downgrade_to(self) -> str | None:
-        """The cheaper model that a budget asks for: it lets the call pass its soft limit, or refused it, only so."""
-        for share in self.shares:
-            standing = share.standing
-            soft = standing.on_soft == "downgrade" and standing.is_soft_with(share.estimate_usd or Decimal(0))
-            if soft or (standing.on_hard == "downgrade" and share.outcome == "refused"):
-                return standing.downgrade_to
-        return None
+        """The cheaper model that a budget asks for, whichever was asked."""
+        return self.cheaper_than(())
 
-    def objection(self, model: str) -> CognitionError | None:
+    def cheaper_than(self, avoided: Collection[str]) -> str | None:
+        """Return the cheaper model that a budget asks for, or None when none does.
+
+        Budgets that have no room come first: without the cheaper model there is no answer. Then those beyond their soft
+        limit.
+
+        Args:
+            avoided: Models that would change nothing: the one that was to be asked, and those that were replaced.
+        """
+        refused = [one.standing for one in self.shares if one.outcome == "refused"]
+        asking = [
+            *(one for one in refused if "downgrade" in (one.on_soft, one.on_hard)),
+            *(one.standing for one in self.shares if one.standing.on_soft == "downgrade" and one.standing.is_soft),
+        ]
+        wished = (one.downgrade_to for one in asking)
+        return next((model for model in wished if model is not None and model not in avoided), None)
+
+    def objection(self, model: str, why: str | None = None) -> CognitionError | None:
         """Return why the attempt may not be made, or None when it may.
 
-        Of several budgets that refuse, the one is named that keeps the caller waiting longest.
+        Of several budgets that object, the one is named that keeps the caller waiting longest; so whoever is told that
+        a budget is full for now knows that no other one stands in the way for longer.
 
         Args:
             model: `provider:model` that was to be asked.
+            why: Why nobody knows what it costs at most although its price is known, such as `it asks for audio`.
         """
         refused = [share for share in self.shares if share.outcome == "refused"]
-        if refused:
-            return _exceeded(max(refused, key=_waiting))
+        longest = max(refused, key=_waiting, default=None)
+        if longest is not None and not longest.is_full_for_now:
+            return _exceeded(longest)
         if any(share.outcome == "unpriced" for share in self.shares):
-            return _unpriced(model)
+            return _unpriced(model, why)
+        if longest is not None:
+            return _exceeded(longest)
         ended = next((share.outcome for share in self.shares if share.outcome not in ("held", "room")), None)
         return None if ended is None else ConfigurationError(_REPEATED.format(state=ended))
 
@@ -228,14 +261,18 @@ class Reservation:
 _REPEATED = "This attempt's money is {state} already; give each call a request id of its own."
 
 
-def _waiting(share: Share) -> tuple[bool, float]:
+def _waiting(share: Share) -> tuple[bool, bool, bool, float]:
     resets_at = share.standing.resets_at
-    return resets_at is None, resets_at.timestamp() if resets_at else 0.0
+    moment = resets_at.timestamp() if resets_at else 0.0
+    return share.never_fits, not share.is_full_for_now, resets_at is None, moment
 
 
-def _unpriced(model: str) -> PriceUnknown:
+def _unpriced(model: str, why: str | None) -> PriceUnknown:
+    what, remedy = f"The price of {model} is unknown", "set the price"
+    if why is not None:
+        what, remedy = f"What a call of {model} costs at most is not known ({why})", "ask without that"
     return PriceUnknown(
-        f"The price of {model} is unknown and a budget limits this call; set the price, or write"
+        f"{what} and a budget limits this call; {remedy}, or write"
         " on_unknown_price='ceiling' or 'allow' in the budget.",
         provider=model.partition(":")[0],
         model=model,
@@ -253,9 +290,12 @@ def _exceeded(share: Share) -> BudgetExceeded:
     limit, used, reserved, requested = (dollars(amount) for amount in amounts.values())
     resets_at = None if standing.resets_at is None else standing.resets_at.isoformat()
     when = "and it never resets" if resets_at is None else f"and money is freed at {resets_at}"
+    advice = "Wait, ask for fewer tokens, or let its owner raise the limit."
+    if share.never_fits:
+        advice = "Waiting does not help: ask for fewer tokens (max_tokens), or let its owner raise the limit."
     return BudgetExceeded(
         f"The {standing.name} is {limit}: {used} is spent, {reserved} is set aside, this call may cost {requested},"
-        f" {when}. Wait, ask for fewer tokens, or let its owner raise the limit.",
+        f" {when}. {advice}",
         budget=standing.name,
         resets_at=resets_at,
         **{name: str(amount) for name, amount in amounts.items()},

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from cognition.domain.budget import Scope
+from cognition.domain.budget import Scope, usd
 from cognition.domain.ledger import LedgerRow
 from cognition.domain.reservation import CallAttempt
+from cognition.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +35,15 @@ class Settlement:
     def cost_usd(self) -> Decimal | None:
         """What is booked; None books what was set aside."""
         return self.row.cost.usd if self.row.cost else None
+
+
+def bookable(cost_usd: Decimal | None) -> Decimal | None:
+    """Return a cost as budgets book it, exactly; None stays None.
+
+    Raises:
+        ValueError: It is no amount. Whoever reported it is to blame and no setting, so that waiting helps nobody.
+    """
+    try:
+        return None if cost_usd is None else usd("cost_usd", cost_usd)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error

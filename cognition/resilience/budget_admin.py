@@ -102,7 +102,10 @@ class BudgetAdminStore(Protocol):
         ...
 
     def reconcile(self, repair: Mandate | None) -> list[Drift]:
-        """Return the counters that differ from what explains them, as found; repair them when somebody says so."""
+        """Return the counters that differ from what explains them, as found; repair them when somebody says so.
+
+        What the ledger knows and no budget booked is settled; what was wrongly counted is made up for by an adjustment.
+        """
         ...
 
     def purge(self, older_than: timedelta, limit: int) -> int:

@@ -6,6 +6,7 @@ A port like those of `cognition.ports`, kept here because the pipeline that uses
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -14,6 +15,20 @@ from uuid import UUID
 from cognition.domain.budget import Budget, Scope
 from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """All budgets of a tenant.
+
+    Attributes:
+        readable: Those that this release understands, ordered by scope, subject, period and length.
+        unreadable: Scope and subject of active ones that it does not: a newer release wrote them, or this machine does
+            not know their time zone. They limit calls all the same, because the store decides.
+    """
+
+    readable: Sequence[Budget]
+    unreadable: frozenset[tuple[str, str]] = frozenset()
 
 
 class BudgetStore(Protocol):
@@ -101,7 +116,11 @@ class BudgetStore(Protocol):
         ...
 
     def budgets(self) -> list[Budget]:
-        """Return all budgets, ordered by scope, subject, period and length."""
+        """Return all budgets that can be read, ordered by scope, subject, period and length."""
+        ...
+
+    def kept(self) -> Kept:
+        """Return all budgets, and whom those limit that cannot be read."""
         ...
 
     def version(self) -> str:

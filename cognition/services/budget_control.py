@@ -300,7 +300,8 @@ class BudgetControl:
         """Compare what is counted with the reservations, adjustments and ledger rows that explain it.
 
         Args:
-            repair: Whether differences are made up for by adjustments.
+            repair: Whether calls of the ledger that no budget booked are booked, and other differences made up for by
+                adjustments.
             by: Who says so.
             reason: Why.
 

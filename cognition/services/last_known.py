@@ -65,6 +65,10 @@ class LastKnown:
                     memory.since += estimate_usd or Decimal(0)
         return None
 
+    def after_fork(self) -> None:
+        """Go on in a child process: what was seen is true there too, and nobody is left who could open the lock."""
+        self._lock = threading.Lock()
+
     def _memory_of(self, budget: Budget, subject: str) -> _Memory | None:
         """Return what is known of a counter, None when that is nothing or too old."""
         memory = self._seen.get((budget.budget_id, subject)) if budget.budget_id else None

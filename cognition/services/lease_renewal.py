@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 from cognition.domain.reservation import CallAttempt
 from cognition.resilience.budget_store import BudgetStore
 from cognition.resilience.store_breaker import Guarded
+
+_log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 """After this time the money of a process that died is given back."""
@@ -68,5 +72,11 @@ class LeaseRenewal:
         stop = self._stop
         while not stop.wait(self.lease.total_seconds() / 3):
             if held := list(self.held):
-                # One that is not renewed has ended: its money was given back, and its settlement will be a late one.
-                self._budgets.call(partial(self._budgets.store.renew, held, self.lease), None)
+                self._renew(held)
+
+    def _renew(self, held: Sequence[CallAttempt]) -> None:
+        try:
+            # One that is not renewed has ended: its money was given back, and its settlement will be a late one.
+            self._budgets.call(partial(self._budgets.store.renew, held, self.lease), None)
+        except Exception:  # noqa: BLE001  nobody else renews: without the thread the leases of all calls would run out
+            _log.exception("Leases could not be prolonged; that is tried again.")

@@ -76,7 +76,9 @@ class LedgerWriter:
             if settlement.subjects:
                 return budgets.book(attempt, settlement.subjects, cost, row.created_at, batch)
             return budgets.settle(attempt, cost, batch)
-        except CacheUnavailable as error:
+        except (CacheUnavailable, ConfigurationError) as error:
+            # Functions or rights that the budgets lack are given to them later; with only its row in the ledger, nobody
+            # would book the attempt then.
             self._delayed(1, error)
             return None
         except LedgerConflict:

@@ -41,6 +41,9 @@ _INSTRUCTIONS = (
     "You are given two questions and the answer that was given to the first one. Say yes if that answer is also a"
     " correct and complete answer to the second question; otherwise say no."
 )
+# The verdict is a word; the rest is room for a model that thinks first. Without it a budget would have to set aside the
+# longest answer that the judge can give.
+_VERDICT = {"max_tokens": 1000}
 _APART = Policies(
     cache=CachePolicy(mode="bypass"), semantic=SemanticPolicy(mode="off"), resilience=ResiliencePolicy(attempts=1)
 )
@@ -109,6 +112,7 @@ class SecondOpinion:
             tenant=pair.tenant,
             namespace=pair.namespace,
             instructions=_INSTRUCTIONS,
+            settings=_VERDICT,
             output=output_type(Literal["yes", "no"]),
             # Its key is for its own provider alone.
             credentials=asked.credentials if judge.partition(":")[0] == asked.provider else Credentials(),

@@ -160,6 +160,18 @@ def test_counters_are_reconciled(spent: dict[str, str], engine: sa.Engine) -> No
     assert [] == read(spent, "reconcile")
 
 
+def test_calls_that_no_budget_booked_are_named_and_booked(spent: dict[str, str], engine: sa.Engine) -> None:
+    """They stand in the ledger, as after a failure of the budgets alone."""
+    with engine.connect() as connection:
+        statement = "UPDATE budget_reservations SET state = 'expired', settled_usd = NULL WHERE subject = 'nightly'"
+        connection.execute(sa.text(statement))
+        connection.execute(sa.text("UPDATE budget_periods SET used_usd = 0 WHERE subject = 'nightly'"))
+    (drift,) = read(spent, "reconcile")
+    assert f"not booked: {', '.join(drift['unbooked_calls'])}." in say(spent, "reconcile")
+    assert f"booked now: {', '.join(drift['unbooked_calls'])}." in say(spent, "reconcile", "--repair", "--by", "bob")
+    assert [] == read(spent, "reconcile")
+
+
 def test_periods_are_closed_and_reservations_purged(spent: dict[str, str], engine: sa.Engine) -> None:
     """Those that are old enough."""
     assert ([], {"purged": 0}) == (read(spent, "close"), read(spent, "purge"))

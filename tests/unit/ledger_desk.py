@@ -14,7 +14,6 @@ from cognition.domain.entry import Layer
 from cognition.domain.ledger import NOTHING, LedgerBatch, LedgerRow
 from cognition.domain.reservation import CallAttempt, Claim, Reservation
 from cognition.domain.settlement import Settlement
-from cognition.errors import CognitionError
 from cognition.events import (
     Event,
 )
@@ -40,7 +39,7 @@ class ShakyBudgets(MemoryBudgets):
         after: How many settlements they take before.
     """
 
-    error: CognitionError | None = None
+    error: Exception | None = None
     after = 0
 
     def settle(self, attempt: CallAttempt, cost_usd: Decimal | None, batch: LedgerBatch = NOTHING) -> Reservation:

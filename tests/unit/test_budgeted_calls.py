@@ -161,7 +161,7 @@ def test_nobody_waits_beyond_the_deadline() -> None:
 
 def test_beyond_the_soft_limit_a_cheaper_model_answers(rig: Rig) -> None:
     """The answer says which model gave it, the ledger what it cost, and observers are told once."""
-    rig.budgets.put(budget("10", soft_limit="0.5", on_soft="downgrade", downgrade_to=CHEAPER), "test")
+    rig.budgets.put(budget("10", soft_limit="0.4", on_soft="downgrade", downgrade_to=CHEAPER), "test")
     rig.script.then(costing(4), costing(4), costing(4))
 
     answers = [ask(rig, f"Question {number}?") for number in range(3)]
@@ -190,7 +190,8 @@ def test_a_model_is_not_replaced_by_itself(rig: Rig) -> None:
     soft: dict[str, Any] = {"soft_limit": "0.1", "on_soft": "downgrade"}
     rig.budgets.put(budget("10", downgrade_to=CHEAPER, **soft), "test")
     rig.budgets.put(budget("10", scope="tenant", downgrade_to=MODEL, **soft), "test")
-    rig.script.then(costing(4))
+    rig.script.then(costing(4), costing(4))
+    ask(rig, "Before?")
 
     assert rig.layer("Really?", settings={"max_tokens": 4}, attribution=ALICE) == "provider"
 

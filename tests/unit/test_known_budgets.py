@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cognition.domain.budget import Budget
+from cognition.domain.reservation import Reservation
 from cognition.events import Event
+from cognition.resilience.budget_store import Kept
 from cognition.resilience.store_breaker import Guarded, StoreBreaker
 from cognition.services import known_budgets
 from cognition.services.known_budgets import KnownBudgets
+from cognition.services.last_known import LastKnown
 from cognition.testing import FakeClock
 from tests.unit.memory_engine import FragileBudgets, MemoryLedger
 
@@ -105,6 +110,68 @@ def test_what_is_fresh_is_not_asked_for(known: KnownBudgets, store: Counted) -> 
     known.refresh()
 
     assert {("daily", "alice"), ("weekly", "alice")} == found(known)
+
+
+def test_a_change_counts_although_an_older_question_is_under_way(
+    known: KnownBudgets, store: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer may be from before the change, and is not taken for fresh."""
+    ask = store.version
+
+    def interrupted() -> str:
+        monkeypatch.setattr(store, "version", ask)
+        version = ask()
+        known.forget()
+        return version
+
+    monkeypatch.setattr(store, "version", interrupted)
+    known.refresh()
+    assert not known.is_fresh
+    assert 3 == len(found(known))
+
+    known.refresh()
+    assert known.is_fresh
+
+
+def test_who_has_a_budget_that_cannot_be_read_is_decided_about_by_the_store(
+    known: KnownBudgets, store: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others spend as before."""
+    readable = store.budgets()
+    monkeypatch.setattr(store, "kept", lambda: Kept(readable, frozenset({("team", "support"), ("task", "*")})))
+    known.refresh()
+
+    assert {("daily", "bob")} == {
+        (budget.period, subject) for budget, subject in known.applicable({"user": "bob", "team": "sales"}) or ()
+    }
+    assert known.applicable({"user": "bob", "team": "support"}) is None
+    assert known.applicable({"task": "any"}) is None
+
+
+def test_a_child_waits_for_nobody_who_exists_in_the_parent_alone(
+    store: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that holds a lock at the fork will never open it there; what was known is still true."""
+    locks: list[Any] = []
+    make = threading.Lock
+    monkeypatch.setattr(threading, "Lock", lambda: locks.append(make()) or locks[-1])
+    known, last = KnownBudgets(Guarded(store, StoreBreaker("budgets", store.ping, lambda _: None))), LastKnown()
+    known.refresh()
+    for lock in locks:
+        lock.acquire()
+
+    def go_on() -> None:
+        known.after_fork()
+        last.after_fork()
+        known.forget()
+        last.remember(Reservation())
+
+    child = threading.Thread(target=go_on, daemon=True)
+    child.start()
+    child.join(10)
+
+    assert not child.is_alive()
+    assert 3 == len(found(known))
 
 
 def test_while_the_store_is_down_the_last_answer_counts(known: KnownBudgets, store: Counted) -> None:

@@ -270,13 +270,37 @@ def test_a_conflict_is_kept_aside(desk: Desk) -> None:
 
 def test_money_that_the_budgets_refuse_is_in_the_ledger(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is wrong with them."""
-    desk.budgets.error = ConfigurationError("There is no such function.")
+    desk.budgets.error = ValueError("nobody expects this")
     row = a_row("0.25")
     desk.buffer.settle(Settlement(row=row, held=True))
     assert [row] == desk.ledger.rows
     assert ["The budgets cannot book an attempt; its ledger row is written without them."] == [
         record.message for record in caplog.records
     ]
+
+
+def test_money_waits_for_budgets_that_lack_something(desk: Desk) -> None:
+    """With its row in the ledger and no settlement, nobody would book it when they have got it."""
+    desk.budgets.put(DOLLAR, "alice")
+    row = desk.hold("0.50")
+    desk.budgets.error = ConfigurationError("There is no such function.")
+    desk.buffer.settle(Settlement(row=row, held=True))
+    assert not desk.buffer.flush()
+    assert ([row.request_id], []) == (spooled(desk), desk.ledger.rows)
+
+    desk.budgets.error = None
+    assert desk.buffer.flush()
+    assert (Decimal("0.25"), 0) == desk.figures()
+    assert [row] == desk.ledger.rows
+
+
+def test_a_cost_that_is_no_amount_holds_up_no_other(desk: Desk) -> None:
+    """It would wait for ever, and all that waits behind it."""
+    desk.budgets.put(DOLLAR, "alice")
+    odd, row = a_row("-1"), desk.hold("0.50")
+    desk.spool.append([Settlement(row=odd, held=True), Settlement(row=row, held=True)])
+    assert desk.buffer.flush()
+    assert (Decimal("0.25"), 0) == desk.figures()
 
 
 def test_rows_that_do_not_fit_an_older_schema_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

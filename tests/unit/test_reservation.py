@@ -102,6 +102,57 @@ def test_the_budget_that_keeps_the_caller_waiting_longest_is_named() -> None:
     assert "lifetime budget of flow run r1" == refusal(share("refused"), run, month).budget
 
 
+def test_a_refusal_that_lasts_is_named_before_one_that_is_full_for_now() -> None:
+    """Or callers would wait for money that another budget never has."""
+    full_for_now = share("refused", scope="flow_run", subject="r1", period="lifetime", resets_at=None)
+    spent = share("refused", used_usd=Decimal("5.9"))
+    too_small = share("refused", scope="user", subject="alice", limit_usd=Decimal("0.1"), credit_usd=Decimal(0))
+
+    assert refusal(full_for_now).is_full_for_now
+    for shares in ((full_for_now, spent), (spent, full_for_now)):
+        assert (False, "workflow") == (refusal(*shares).is_full_for_now, refusal(*shares).budget.split()[3])
+    assert "daily budget of user alice" == refusal(full_for_now, spent, too_small).budget
+
+
+@pytest.mark.parametrize(
+    ("one", "helps"),
+    [
+        (share("refused"), True),
+        (share("refused", used_usd=Decimal("5.9")), True),
+        (share("refused", used_usd=Decimal("5.9"), resets_at=None), False),
+        (share("refused", "5.50", used_usd=Decimal("5.9")), False),
+        (share("refused", "5.50", used_usd=Decimal(0)), True),
+    ],
+    ids=["full for now", "spent today", "spent for good", "more than a whole day's", "fits with what was added"],
+)
+def test_nobody_is_told_to_wait_for_nothing(one: Share, helps: bool) -> None:  # noqa: FBT001  a parameter of pytest
+    """What does not fit into an empty budget will not tomorrow."""
+    sentence = str(refusal(one))
+
+    assert helps == (". Wait, ask for fewer tokens" in sentence)
+    assert helps != (". Waiting does not help: ask for fewer tokens (max_tokens), or let" in sentence)
+
+
+def test_who_cannot_be_priced_does_not_wait() -> None:
+    """For now there is no room in one budget, and never will be a price in the other."""
+    error = Reservation((share("refused"), share("unpriced", None))).objection(MODEL)
+    assert isinstance(error, PriceUnknown)
+
+
+def test_an_unknown_bound_says_why() -> None:
+    """The price is known, so that nobody is sent to set it."""
+    shares = (share("unpriced", None),)
+
+    assert (
+        f"The price of {MODEL} is unknown and a budget limits this call; set the price, or write"
+        " on_unknown_price='ceiling' or 'allow' in the budget."
+    ) == str(Reservation(shares).objection(MODEL))
+    assert (
+        f"What a call of {MODEL} costs at most is not known (it asks for audio) and a budget limits this call; ask"
+        " without that, or write on_unknown_price='ceiling' or 'allow' in the budget."
+    ) == str(Reservation(shares).objection(MODEL, "it asks for audio"))
+
+
 def test_an_unknown_price_is_an_error_of_its_own() -> None:
     """It says which model, and what can be written instead."""
     error = Reservation((share("held"), share("unpriced", None))).objection(MODEL)
@@ -122,15 +173,35 @@ def test_an_attempt_is_made_once(state: Outcome) -> None:
     [
         (share("held"), None),
         (share("held", on_soft="downgrade", downgrade_to=CHEAPER), CHEAPER),
-        (share("held", "0.1", on_soft="downgrade", downgrade_to=CHEAPER, used_usd=Decimal("3.4")), None),
-        (share("held", "0.2", on_soft="downgrade", downgrade_to=CHEAPER, used_usd=Decimal("3.4")), CHEAPER),
+        (share("held", "1.4", on_soft="downgrade", downgrade_to=CHEAPER, used_usd=Decimal("3.599999999")), None),
+        (share("held", "0.1", on_soft="downgrade", downgrade_to=CHEAPER, used_usd=Decimal("3.6")), CHEAPER),
+        (share("refused", "3", on_soft="downgrade", downgrade_to=CHEAPER, used_usd=Decimal("3.4")), CHEAPER),
         (share("refused", on_hard="downgrade", downgrade_to=CHEAPER), CHEAPER),
         (share("refused", on_soft="warn", downgrade_to=CHEAPER), None),
     ],
 )
 def test_the_cheaper_model_is_asked_for_at_the_limit_that_says_so(one: Share, model: str | None) -> None:
-    """The soft limit counts what is spent, what is set aside and this call: 80 % of 6 dollars is 4.80."""
+    """The soft limit counts what is spent and set aside, not the most this call can cost: 80 % of 6 dollars is 4.80."""
     assert model == Reservation((share("held"), one)).downgrade_to
+
+
+def test_the_first_call_of_a_day_is_not_downgraded() -> None:
+    """Eight dollars are the most that it can cost, and it will cost a few cents."""
+    whole = share("held", "8", on_soft="downgrade", downgrade_to=CHEAPER, limit_usd=Decimal(10), credit_usd=Decimal(0))
+    unspent = replace(whole, standing=replace(whole.standing, used_usd=Decimal(0), reserved_usd=Decimal(0)))
+
+    assert Reservation((unspent,)).downgrade_to is None
+
+
+def test_budgets_are_asked_in_turn_for_a_model_that_changes_something() -> None:
+    """Those without room first; the model that is asked, or was replaced, is none."""
+    soft = [share("held", on_soft="downgrade", downgrade_to=model) for model in (MODEL, CHEAPER)]
+    refused = share("refused", on_hard="downgrade", downgrade_to="openai:gpt-5-mini")
+    reservation = Reservation((*soft, refused))
+
+    assert "openai:gpt-5-mini" == reservation.cheaper_than({MODEL})
+    assert CHEAPER == reservation.cheaper_than({MODEL, "openai:gpt-5-mini"})
+    assert reservation.cheaper_than({MODEL, CHEAPER, "openai:gpt-5-mini"}) is None
 
 
 def test_crossings_name_their_budget() -> None:

@@ -155,6 +155,7 @@ def test_a_judge_compares_prose(make_near: MakeNear, says: str, right: bool) -> 
     assert JUDGE == judging.model
     assert f"First question:\n{CACHED}\n\nIts answer:\n{PROSE}\n\nSecond question:\n{ASKED}" == judging.prompt
     assert "correct and complete answer to the second question" in (judging.instructions or "")
+    assert 1000 >= (judging.settings or {})["max_tokens"], "a budget sets aside what the longest verdict costs"
     assert judging.credentials.api_key is None, "the caller's key is for its own provider alone"
     assert [MODEL, JUDGE] == [row.model for row in rig.rows if CHECK_TAG in row.attribution.tags]
 

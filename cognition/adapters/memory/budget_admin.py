@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -33,6 +33,7 @@ class MemoryBudgetAdmin:
             budgets: The store.
             ledger: The ledger beside it.
         """
+        self._budgets = budgets
         self._books = budgets.books
         self._ledger = ledger
 
@@ -175,10 +176,8 @@ class MemoryBudgetAdmin:
             every = [one for _, counters in sorted(self._books.counters.items()) for one in counters]
             found = [(one, self._compare(one, rows)) for one in every]
             drifting = [(one, drift) for one, drift in found if drift.repairable or drift.missing_rows]
-            for one, drift in drifting:
-                if repair is not None and drift.repairable:
-                    one.reserved, one.credit = drift.held_usd, drift.adjusted_usd
-                    self._credit(one, "reconciliation", drift.excess_usd, repair)
+            if repair is not None:
+                self._repair(drifting, rows, repair)
             return [drift for _, drift in drifting]
 
     def purge(self, older_than: timedelta, limit: int) -> int:
@@ -278,11 +277,36 @@ class MemoryBudgetAdmin:
             alerts_resolved=self._resolve_all(counter),
         )
 
+    def _repair(
+        self, drifting: Sequence[tuple[CounterBook, Drift]], rows: Mapping[CallAttempt, LedgerRow], repair: Mandate
+    ) -> None:
+        for one, drift in drifting:
+            one.reserved, one.credit = drift.held_usd, drift.adjusted_usd
+        for one, _ in drifting:
+            for attempt, row in self._unbooked(one, rows):
+                self._budgets.settle(attempt, row.cost.usd if row.cost else None)
+        for one, drift in drifting:
+            excess = self._compare(one, rows).excess_usd
+            if excess or drift.reserved_usd != drift.held_usd or drift.credit_usd != drift.adjusted_usd:
+                self._credit(one, "reconciliation", excess, repair)
+
+    def _unbooked(
+        self, counter: CounterBook, rows: Mapping[CallAttempt, LedgerRow]
+    ) -> list[tuple[CallAttempt, LedgerRow]]:
+        every = self._books.reservations.items()
+        unsettled = (
+            attempt for attempt, shares in every for one in shares if one.counter is counter and one.settled is None
+        )
+        found = ((attempt, rows.get(attempt)) for attempt in sorted(unsettled))
+        return [(attempt, row) for attempt, row in found if row is not None and row.cost is not None and row.cost.usd]
+
     def _compare(self, counter: CounterBook, rows: Mapping[CallAttempt, LedgerRow]) -> Drift:
         every = self._books.reservations.items()
         own = [(attempt, held) for attempt, shares in every for held in shares if held.counter is counter]
         settled = [(rows.get(attempt), held.settled) for attempt, held in own if held.settled is not None]
         costs = [row.cost.usd if row is not None and row.cost is not None else usd for row, usd in settled]
+        unbooked = self._unbooked(counter, rows)
+        unbooked_usd = sum((row.cost.usd for _, row in unbooked if row.cost), ZERO)
         budget = self._books.budgets[counter.name.budget_id]
         return Drift(
             budget_id=counter.name.budget_id,
@@ -292,8 +316,10 @@ class MemoryBudgetAdmin:
             period_start=counter.period.start,
             used_usd=counter.used,
             settled_usd=sum((usd for _, usd in settled), counter.purged),
-            booked_usd=sum(costs, counter.purged),
+            booked_usd=sum(costs, counter.purged) + unbooked_usd,
             missing_rows=sum(row is None for row, _ in settled),
+            unbooked_usd=unbooked_usd,
+            unbooked_calls=tuple(sorted({attempt.call_key for attempt, _ in unbooked})),
             reserved_usd=counter.reserved,
             held_usd=sum((held.estimate for _, held in own if held.state == "held"), ZERO),
             credit_usd=counter.credit,

@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 
 from cognition.adapters.memory.budget_books import ZERO, BudgetBooks, CounterBook, HeldBook, id_of, identity
 from cognition.adapters.memory.ledger import MemoryLedger
-from cognition.domain.budget import Budget, Scope, usd
+from cognition.domain.budget import Budget, Scope
 from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Outcome, Reservation, Share, Standing
+from cognition.domain.settlement import bookable
 from cognition.ports import Clock, Ledger
+from cognition.resilience.budget_store import Kept
 
 
 class MemoryBudgets:
@@ -59,7 +61,7 @@ class MemoryBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        cost = None if cost_usd is None else usd("cost_usd", cost_usd)
+        cost = bookable(cost_usd)
         with self._books.lock:
             if batch is not NOTHING:
                 self._ledger.record(batch)
@@ -91,7 +93,7 @@ class MemoryBudgets:
         with self._books.lock:
             if attempt in self._books.reservations:
                 return self.settle(attempt, cost_usd, batch)
-            cost = None if cost_usd is None else usd("cost_usd", cost_usd)
+            cost = bookable(cost_usd)
             if batch is not NOTHING:
                 self._ledger.record(batch)
             now = self._books.clock()
@@ -152,6 +154,10 @@ class MemoryBudgets:
         """Return all budgets, ordered by scope, subject, period and length."""
         with self._books.lock:
             return sorted(self._books.budgets.values(), key=identity)
+
+    def kept(self) -> Kept:
+        """Return all budgets; in memory every one can be read."""
+        return Kept(self.budgets())
 
     def version(self) -> str:
         """Return what changes whenever a budget does."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -145,6 +145,12 @@ def _read(kind: type[T], row: tuple[Any, ...]) -> T:
 
     They come in the time zone of the session, which is whatever the role's default is.
     """
-    values = (value.astimezone(UTC) if isinstance(value, datetime) else value for value in row)
+    values = (_value(value) for value in row)
     names = (one.name for one in fields(kind))  # pyright: ignore[reportArgumentType]  a dataclass, which a bound cannot say
     return kind(**dict(zip(names, values, strict=True)))
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from cognition.adapters.postgres.batch import storable
 from cognition.domain.budget import Budget
@@ -82,6 +83,21 @@ def share_of(row: tuple[Any, ...]) -> Share:
 def budget_of(row: tuple[Any, ...]) -> Budget:
     """Return a budget, from a row of `BUDGET_COLUMNS`."""
     return Budget(**dict(zip(BUDGET_COLUMNS, row, strict=True)))
+
+
+class Named(NamedTuple):
+    """What is known of a budget that cannot be read."""
+
+    budget_id: UUID
+    scope: str
+    subject: str
+    active: bool
+
+
+def named_by(row: tuple[Any, ...]) -> Named:
+    """Return whose budget a row of `BUDGET_COLUMNS` keeps, whatever else stands in it."""
+    fields = dict(zip(BUDGET_COLUMNS, row, strict=True))
+    return Named(*(fields[name] for name in Named._fields))
 
 
 def row_of(budget: Budget) -> dict[str, Any]:

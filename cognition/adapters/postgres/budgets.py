@@ -7,6 +7,7 @@ decided here.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,6 +23,7 @@ from cognition.adapters.postgres.budget_rows import (
     BUDGET_COLUMNS,
     SHARE_COLUMNS,
     budget_of,
+    named_by,
     row_of,
     share_of,
     standing_of,
@@ -29,10 +31,15 @@ from cognition.adapters.postgres.budget_rows import (
 from cognition.adapters.postgres.connection import STORE, compiled, fetch, ping, transaction
 from cognition.adapters.postgres.ledger_writing import Writing
 from cognition.adapters.postgres.tables import user_budgets
-from cognition.domain.budget import Budget, Scope, usd
+from cognition.domain.budget import Budget, Scope
 from cognition.domain.ledger import NOTHING, LedgerBatch
 from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing
+from cognition.domain.settlement import bookable
 from cognition.errors import ConfigurationError
+from cognition.resilience.budget_store import Kept
+
+_log = logging.getLogger(__name__)
+_UNREADABLE = "Budget %s of a %s cannot be read here, and PostgreSQL alone decides by it: %s"
 
 
 class PostgresBudgets:
@@ -49,6 +56,7 @@ class PostgresBudgets:
         """
         self._engine = engine
         self._tenant = tenant
+        self._told: set[UUID] = set()
 
     def reserve(self, claim: Claim) -> Reservation:
         """Set money aside in every budget that applies, or in none."""
@@ -71,7 +79,7 @@ class PostgresBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        return self._settle(_SETTLE, {**_named(attempt), "cost": _cost(cost_usd)}, batch)
+        return self._settle(_SETTLE, {**_named(attempt), "cost": bookable(cost_usd)}, batch)
 
     def book(
         self,
@@ -86,7 +94,7 @@ class PostgresBudgets:
         Raises:
             LedgerConflict: A row with other contents already stands in the ledger; nothing was booked.
         """
-        parameters = {**_named(attempt), "subjects": _subjects(subjects), "cost": _cost(cost_usd), "at": at}
+        parameters = {**_named(attempt), "subjects": _subjects(subjects), "cost": bookable(cost_usd), "at": at}
         return self._settle(_BOOK, parameters, batch)
 
     def release(self, attempt: CallAttempt) -> bool:
@@ -127,8 +135,24 @@ class PostgresBudgets:
         return budget_id
 
     def budgets(self) -> list[Budget]:
-        """Return all budgets, ordered by scope, subject, period and length."""
-        return [budget_of(row) for row in self._fetch(_BUDGETS)]
+        """Return all budgets that can be read, ordered by scope, subject, period and length."""
+        return list(self.kept().readable)
+
+    def kept(self) -> Kept:
+        """Return all budgets, and whom those limit that cannot be read; such a one is logged once."""
+        readable: list[Budget] = []
+        unreadable: set[tuple[str, str]] = set()
+        for row in self._fetch(_BUDGETS):
+            try:
+                readable.append(budget_of(row))
+            except ConfigurationError as error:
+                named = named_by(row)
+                if named.active:
+                    unreadable.add((named.scope, named.subject))
+                if named.budget_id not in self._told:
+                    self._told.add(named.budget_id)
+                    _log.warning(_UNREADABLE, named.budget_id, named.scope, error)
+        return Kept(readable, frozenset(unreadable))
 
     def version(self) -> str:
         """Return what changes whenever a budget does."""
@@ -178,10 +202,6 @@ class PostgresBudgets:
 
 def _named(attempt: CallAttempt) -> dict[str, Any]:
     return {"key": str(attempt.call_key), "attempt": attempt.attempt}
-
-
-def _cost(cost_usd: Decimal | None) -> Decimal | None:
-    return None if cost_usd is None else usd("cost_usd", cost_usd)
 
 
 def _subjects(subjects: Mapping[Scope, str]) -> str:

@@ -199,6 +199,64 @@ class BudgetUpkeepContract:
         assert amounts("0.5", "0.5", "0.2") == (drift.used_usd, drift.settled_usd, drift.booked_usd)
         assert Decimal("0.8") == spender.standing().remaining_usd
 
+    @pytest.mark.parametrize("state", ["held", "released", "expired"])
+    def test_what_the_ledger_knows_and_no_budget_booked_is_booked(
+        self, spender: Spender, admin: BudgetAdminStore, ledger: Ledger, later: Later, state: str
+    ) -> None:
+        """In all budgets of the call, whatever became of what was set aside for it; and it is told which call it is."""
+        spender.put()
+        spender.put(scope="team", subject="support", limit_usd="10")
+        row = _reserved(spender, a_row("0.30"))
+        ledger.record(LedgerBatch(rows=[row]))
+        if state == "released":
+            spender.store.release(_attempt(row))
+        elif state == "expired":
+            later(timedelta(minutes=5))
+            spender.store.expire()
+
+        found = admin.reconcile(None)
+        assert {(scope, Decimal(0), Decimal("0.3"), (row.call_key,)) for scope in ("user", "team")} == {
+            (one.scope, one.used_usd, one.unbooked_usd, one.unbooked_calls) for one in found
+        }
+        assert [(Decimal("-0.3"), Decimal("0.3"), True)] * 2 == [
+            (one.excess_usd, one.booked_usd, one.repairable) for one in found
+        ]
+        assert found == admin.reconcile(MANDATE)
+        assert {("user", Decimal("0.7")), ("team", Decimal("9.7"))} == {
+            (one.scope, one.remaining_usd) for one in spender.store.look(ALICE)
+        }
+        repeated = spender.store.settle(_attempt(row), Decimal("0.30"))
+        booked = "settled" if state == "held" else "late"
+        assert [(booked, False)] * 2 == [(one.outcome, one.changed) for one in repeated.shares]
+        assert ([], []) == (admin.reconcile(None), admin.adjustments(10))
+
+    def test_what_is_not_booked_is_told_apart_from_what_is_wrongly_counted(
+        self, spender: Spender, admin: BudgetAdminStore, ledger: Ledger, miscount: Miscount
+    ) -> None:
+        """One is booked, the other is made up for; neither hides the other."""
+        spender.put()
+        row = _reserved(spender, a_row("0.30"))
+        ledger.record(LedgerBatch(rows=[row]))
+        miscount("used", Decimal("0.30"))
+        miscount("reserved", Decimal("-0.5"))
+        (drift,) = admin.reconcile(MANDATE)
+        assert (Decimal("0.3"), (row.call_key,), 0) == (drift.unbooked_usd, drift.unbooked_calls, drift.excess_usd)
+        assert [("reconciliation", Decimal("0.3"))] == [(one.kind, one.amount_usd) for one in admin.adjustments(10)]
+        assert (Decimal("0.6"), 0) == spender.figures()
+        assert Decimal("0.7") == spender.standing().remaining_usd
+        assert [] == admin.reconcile(None)
+
+    def test_a_call_that_cost_nothing_is_not_missing(
+        self, spender: Spender, admin: BudgetAdminStore, ledger: Ledger
+    ) -> None:
+        """What was set aside for it was given back, and its row says that nobody pays."""
+        spender.put()
+        free, unknown = _reserved(spender, a_row("0")), a_row(None)
+        spender.store.release(_attempt(free))
+        spender.store.release(_attempt(_reserved(spender, unknown)))
+        ledger.record(LedgerBatch(rows=[free, unknown]))
+        assert [] == admin.reconcile(None)
+
     # -- tidying up ---------------------------------------------------------------------------------------------------
 
     def test_old_reservations_are_purged_and_not_forgotten(

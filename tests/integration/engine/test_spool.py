@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.adapters.postgres.connection import connect
@@ -168,3 +169,22 @@ def test_budgets_and_ledger_agree_after_a_kill(till: Till, own_servers: Servers)
     assert (80, Decimal("0.80")) == (line.attempts, line.cost_usd)
     assert (Decimal("0.80"), 0) == (standing.used_usd, standing.reserved_usd)
     assert not till.spool.waits
+
+
+def test_a_settlement_waits_for_what_the_budgets_lack(database_url: str, tmp_path: Path) -> None:
+    """A function of another release, or a right: the row does not go into the ledger alone."""
+    till = Till(database_url, tmp_path)
+    till.budgets.put(Budget(scope="user", subject="alice", limit_usd="10", period="daily"), "alice")
+    row = till.hold(0)
+    with till.database.connect() as connection:
+        connection.execute(text("ALTER FUNCTION budget_settle_v1 RENAME TO budget_settle_away"))
+        till.settle(row)
+        assert 1 == till.spool.state().rows
+        connection.execute(text("ALTER FUNCTION budget_settle_away RENAME TO budget_settle_v1"))
+    wait_until(till.buffer.flush)
+
+    (standing,) = till.budgets.look(ALICE)
+    (line,) = till.ledger.report(ReportQuery(tenant="acme"))
+    assert (1, Decimal("0.01")) == (line.attempts, line.cost_usd)
+    assert (Decimal("0.01"), 0) == (standing.used_usd, standing.reserved_usd)
+    till.close()
