@@ -295,9 +295,10 @@ class Cognition:
     def forget_parent(self) -> None:
         """Start anew after a fork: threads, locks and open connections belong to the parent."""
         machinery = self._machinery
-        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits, machinery.money.renewal)
+        parts = (machinery.loop, machinery.flights, machinery.bulkheads, machinery.circuits)
         for part in (*parts, machinery.buffer, machinery.stores, machinery.cache.layers, machinery.failures):
             part.forget()
+        machinery.money.after_fork()
         for breaker in machinery.breakers:
             breaker.forget()
         if machinery.embeddings is not None:

@@ -214,11 +214,6 @@ class Reservation:
             for threshold in share.crossed
         )
 
-    @property
-    def downgrade_to(self) -> str | None:
-        """The cheaper model that a budget asks for, whichever was asked."""
-        return self.cheaper_than(())
-
     def cheaper_than(self, avoided: Collection[str]) -> str | None:
         """Return the cheaper model that a budget asks for, or None when none does.
 

@@ -145,7 +145,11 @@ class Spending:
             reservation = await self._claim(claim)
         except CacheUnavailable as error:
             return self._without_store(claim, applicable, error)
-        return await self._held(claim, reservation, target.model, avoided)
+        hold = await self._held(claim, reservation, target.model, avoided)
+        objection = reservation.objection(target.model, estimate.why)
+        if objection is not None:
+            raise objection
+        return hold
 
     async def may_enter(self, call: Call, target: Target) -> bool:
         """Whether to reserve again what was refused because of what others hold: there is room, or never will be."""
@@ -173,6 +177,10 @@ class Spending:
         self.ended(hold)
         if hold.held:
             self._parts.budgets.call(partial(self._parts.budgets.store.release, hold.attempt), default=False)
+
+    def after_fork(self) -> None:
+        """Start anew after a fork: the lock may have been held."""
+        self._last_known.after_fork()
 
     async def _claim(self, claim: Claim) -> Reservation:
         """Ask the store; what it sets aside for a caller that has gone meanwhile is given back."""
@@ -207,14 +215,11 @@ class Spending:
             held=bool(reservation.shares) and reservation.admitted,
             subjects={},
         )
-        cheaper = reservation.downgrade_to
-        if cheaper is not None and cheaper not in {model, *avoided}:
+        cheaper = reservation.cheaper_than({model, *avoided})
+        if cheaper is not None:
             # First, so that the cheaper one has the room.
             await self._parts.in_thread(partial(self.release, hold))
             raise Downgrade(model, cheaper)
-        objection = reservation.objection(model)
-        if objection is not None:
-            raise objection
         if hold.held:
             self._parts.renewal.add(claim.attempt)
         return hold

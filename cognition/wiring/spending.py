@@ -34,6 +34,12 @@ class Money:
     renewal: LeaseRenewal
     breaker: StoreBreaker
 
+    def after_fork(self) -> None:
+        """Start anew in the child: locks may have been held, and what is held is the parent's."""
+        self.renewal.forget()
+        self.known.after_fork()
+        self.spending.after_fork()
+
 
 def money_of(stores: Stores, prices: Prices, loop: OwnerLoop, clock: Clock, emit: Emit) -> Money:
     """Return what budgets need.

@@ -182,7 +182,7 @@ def test_an_attempt_is_made_once(state: Outcome) -> None:
 )
 def test_the_cheaper_model_is_asked_for_at_the_limit_that_says_so(one: Share, model: str | None) -> None:
     """The soft limit counts what is spent and set aside, not the most this call can cost: 80 % of 6 dollars is 4.80."""
-    assert model == Reservation((share("held"), one)).downgrade_to
+    assert model == Reservation((share("held"), one)).cheaper_than(())
 
 
 def test_the_first_call_of_a_day_is_not_downgraded() -> None:
@@ -190,7 +190,7 @@ def test_the_first_call_of_a_day_is_not_downgraded() -> None:
     whole = share("held", "8", on_soft="downgrade", downgrade_to=CHEAPER, limit_usd=Decimal(10), credit_usd=Decimal(0))
     unspent = replace(whole, standing=replace(whole.standing, used_usd=Decimal(0), reserved_usd=Decimal(0)))
 
-    assert Reservation((unspent,)).downgrade_to is None
+    assert Reservation((unspent,)).cheaper_than(()) is None
 
 
 def test_budgets_are_asked_in_turn_for_a_model_that_changes_something() -> None:
