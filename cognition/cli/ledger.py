@@ -38,6 +38,9 @@ class Wanted:
     since: Annotated[str | None, typer.Option(help="From this day or time on, such as 2026-11-01; UTC.")] = None
     until: Annotated[str | None, typer.Option(help="Up to but excluding this day or time.")] = None
     flow_run: Annotated[str | None, typer.Option(help="Only one flow run and the subflows below it.")] = None
+    call: Annotated[
+        str | None, typer.Option(help="Only one call, by the request_id of its completion, whenever it was.")
+    ] = None
     kind: Annotated[
         Literal["table", "csv", "markdown", "json"],
         typer.Option("--format", help="csv, markdown and json are cut along each dimension by itself."),
@@ -53,7 +56,7 @@ def run(wanted: Wanted) -> None:
     cut along each dimension by itself: workflow, flow_run, task, user, team, model, layer and day; the lines of each
     cut add up to the same total.
     """
-    since, until = _period(wanted)
+    since, until = (None, None) if wanted.call else _period(wanted)
     if wanted.kind != "table":
         _charge_back(wanted, since, until)
         return
@@ -61,7 +64,9 @@ def run(wanted: Wanted) -> None:
         raise ConfigurationError("A table is for a terminal; add --format csv, markdown or json to --output.")
     dimensions = cast("list[Dimension]", _names(wanted.by or _BY))
     with Cognition.open() as engine:
-        lines = engine.ledger.report(dimensions, since=since, until=until, flow_run_id=wanted.flow_run)
+        lines = engine.ledger.report(
+            dimensions, since=since, until=until, flow_run_id=wanted.flow_run, request_id=wanted.call
+        )
     if wanted.json_output:
         print_json([dict(line.group) | {name: getattr(line, name) for name in _FIGURES} for line in lines])
         return
@@ -74,9 +79,9 @@ report = command_of(Wanted, run)
 
 
 def _charge_back(wanted: Wanted, since: datetime | None, until: datetime | None) -> None:
-    if wanted.flow_run is not None or wanted.json_output:
+    if wanted.flow_run or wanted.call or wanted.json_output:
         raise ConfigurationError(
-            "A chargeback covers all flow runs and has a --format; leave out --flow-run and --json."
+            "A chargeback covers all calls and has a --format; leave out --flow-run, --call and --json."
         )
     cuts = cast("list[ChargedTo]", _names(wanted.by) if wanted.by else list(CUTS))
     with Cognition.open() as engine:
@@ -115,6 +120,8 @@ def _moment(option: str, text: str | None) -> datetime | None:
 
 
 def _title(wanted: Wanted, since: datetime | None, until: datetime | None) -> str:
+    if wanted.call:
+        return f"Call {wanted.call}"
     if not (wanted.since or wanted.until):
         return f"The last {_HOURS if wanted.hours is None else wanted.hours:g} hours"
     return " ".join(

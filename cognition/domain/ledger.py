@@ -231,6 +231,7 @@ class ReportQuery:
         since: From this time on, or None.
         until: Up to but excluding this time, or None.
         flow_run_id: Only calls of one flow run and the subflows below it, or None.
+        request_id: Only one call, as in `Completion.request_id`, or None.
     """
 
     tenant: str
@@ -238,6 +239,7 @@ class ReportQuery:
     since: datetime | None = None
     until: datetime | None = None
     flow_run_id: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

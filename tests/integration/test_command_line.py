@@ -121,6 +121,23 @@ def test_a_report_may_cover_one_flow_run(used: dict[str, str]) -> None:
     assert [] == read(used, "report", "--flow-run", "run-c")
 
 
+def test_a_report_may_cover_one_call(environment: dict[str, str]) -> None:
+    """Its attempts, whenever they were, by the id that its completion has."""
+    settings = Settings(
+        database_url=SecretStr(environment["COGNITION_DATABASE_URL"]),
+        redis_url=SecretStr("memory://"),
+        model=MODEL,
+    )
+    with FakeOpenAI() as provider, Cognition.open(settings) as engine:
+        known = Credentials(api_key="any", base_url=provider.base_url)
+        done, _ = (engine.complete(prompt, credentials=known) for prompt in ("Why?", "When?"))
+
+    (line,) = read(environment, "report", "--by", "status", "--call", done.request_id)
+
+    assert ("ok", 1) == (line["status"], line["calls"])
+    assert "is no call's id" in run(environment, "report", "--call", "nothing", code=1).stderr
+
+
 def test_a_report_is_a_table_for_people(used: dict[str, str]) -> None:
     """With a row for each group; money in full, no group as a dash."""
     rows = {row[0]: row[1:] for row in cells(run(used, "report", "--by", "user,team").stdout)}

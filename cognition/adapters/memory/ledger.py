@@ -125,6 +125,7 @@ def _covers(query: ReportQuery, row: LedgerRow) -> bool:
         row.tenant == query.tenant
         and (query.since is None or query.since <= row.created_at)
         and (query.until is None or row.created_at < query.until)
+        and query.request_id in {None, row.request_id}
         and (query.flow_run_id is None or query.flow_run_id in {who.flow_run_id, who.root_flow_run_id})
     )
 

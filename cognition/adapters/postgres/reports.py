@@ -125,6 +125,8 @@ def _conditions(query: ReportQuery) -> list[sa.ColumnElement[bool]]:
         conditions.append(_row.created_at >= query.since)
     if query.until is not None:
         conditions.append(_row.created_at < query.until)
+    if query.request_id is not None:
+        conditions.append(_row.request_id == query.request_id)
     if query.flow_run_id is not None:
         conditions.append((_row.flow_run_id == query.flow_run_id) | (_row.root_flow_run_id == query.flow_run_id))
     return conditions
