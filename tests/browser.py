@@ -20,7 +20,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-_WIDTH, _HEIGHT, _TALLEST = 1280, 720, 1600
+_WIDTH, _HEIGHT, _TALLEST = 1280, 720, 1200
 _FRAME = 160  # what a window without a screen takes for itself, and some air
 _PATIENCE_SECONDS = 60.0
 

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cognition.domain.charges import MEASURES, ChargedTo
 from cognition.domain.hit_rate import HitRates
+from cognition.domain.pricing import dollars
 from cognition.services.chargeback import CUTS, Chargeback, plain
 from cognition.services.hit_rate_output import as_json, markdown, percent
 from cognition_flows.periods import Period, previous
@@ -45,10 +46,10 @@ def report_hit_rate(hours: int = 24, llm: LLM = None) -> dict[str, Any]:
     _table(f"{HIT_RATE_KEY}-look-ups", content["look_ups"], "Look-ups by layer, namespace and model.")
     _table(f"{HIT_RATE_KEY}-misses", content["misses"], "Requests that the provider was asked for again and again.")
     get_run_logger().info(
-        "%s of %d calls came from the cache; it saved $%s.",
+        "%s of %d calls came from the cache; it saved %s.",
         percent(rates.total.hit_rate),
         rates.total.calls,
-        content["saved_usd"],
+        dollars(rates.total.saved_usd),
     )
     return {name: content[name] for name in ("calls", "hits", "hit_rate", "hit_rate_before", "saved_usd", "net_usd")}
 
@@ -75,7 +76,7 @@ def report_costs(period: Period = "day", timezone: str = "UTC", llm: LLM = None)
     for cut in _TABLES:
         _table(f"{COSTS_KEY}-by-{cut}", _lines(report, cut), f"Costs by {cut}, {title}.")
     get_run_logger().info(
-        "%s: $%s paid, $%s saved.", title, f"{report.total.cost_usd:f}", f"{report.total.saved_usd:f}"
+        "%s: %s paid, %s saved.", title, dollars(report.total.cost_usd), dollars(report.total.saved_usd)
     )
     return {name: plain(getattr(report.total, name)) for name in MEASURES}
 
@@ -97,23 +98,31 @@ def read_costs(llm: str | None, since: datetime, until: datetime) -> tuple[Charg
 
 def _rates_picture(rates: HitRates) -> str:
     lines = [(one.layer.value, one.counts.hit_rate or 0.0, percent(one.counts.hit_rate)) for one in rates.by("layer")]
-    return bars("Hit rates by layer", lines)
+    return _captioned("Hit rates by layer", bars("Hit rates by layer", lines))
 
 
 def _costs_picture(report: Chargeback, days: Chargeback) -> str:
     paid = {charge.value: charge.sums.cost_usd for charge in days.cuts["day"]}
     dates = [f"{day:%Y-%m-%d}" for day in _days(days)]
     # An adjustment may make the sum of a day negative, which no column shows.
+    last = dollars(paid.get(dates[-1], Decimal(0)))
     daily = columns(
-        f"US dollars a day, {_DAYS} days",
-        [max(paid.get(day, Decimal(0)), Decimal(0)) for day in dates],
-        f"${paid.get(dates[-1], Decimal(0)):,.2f}",
+        f"US dollars a day, {_DAYS} days", [max(paid.get(day, Decimal(0)), Decimal(0)) for day in dates], last
     )
     workflows = [
-        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), f"${charge.sums.cost_usd:,.2f}")
+        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), dollars(charge.sums.cost_usd))
         for charge in report.shortened("workflow", _BARS)
     ]
-    return "\n\n".join(picture for picture in (daily, bars("US dollars by workflow", workflows)) if picture)
+    pictures = [
+        _captioned(f"US dollars a day, {_DAYS} days; the last: {last}", daily),
+        _captioned("US dollars by workflow", bars("US dollars by workflow", workflows)),
+    ]
+    return "\n\n".join(picture for picture in pictures if picture)
+
+
+def _captioned(caption: str, picture: str) -> str:
+    """Return a picture below what it shows, which would otherwise stand only where nobody sees it."""
+    return f"*{caption}*\n\n{picture}" if picture else ""
 
 
 def _days(days: Chargeback) -> list[datetime]:

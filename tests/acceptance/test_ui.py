@@ -23,7 +23,7 @@ from tests.browser import Browser, browser
 from tests.conftest import execute, url_of
 from tests.prefect_server import ROOT, prefect_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test waits for the servers and for the seed
 
 BLOCKS = ("Cached LLM", "Cognition Store", "LLM Budget")
 
@@ -76,7 +76,6 @@ def test_the_catalogue_offers_our_blocks(window: Browser) -> None:
     for name in BLOCKS:
         assert window.find(f"//h4[text()='{name}']/preceding-sibling::img").size["width"]
     window.open("/v2/blocks/catalog/cached-llm", "Cached LLM")
-    window.screenshot("block-type")
 
 
 def test_the_form_of_a_model(window: Browser) -> None:
@@ -100,7 +99,6 @@ def test_the_form_of_a_budget(window: Browser) -> None:
     assert "0.8" == window.control("Soft limit").get_attribute("value")
     assert 0 == window.count(".cm-editor")
     assert 'Property is type "None"' not in window.text
-    window.screenshot("budget-form", 1100)
 
 
 def test_a_model_that_is_saved_in_the_form_is_the_one_that_was_meant(window: Browser, site: str) -> None:
@@ -133,7 +131,6 @@ def test_a_saved_model_keeps_its_secrets(window: Browser) -> None:
     assert "********" in window.text
     assert API_KEY not in window.source
     assert "postgresql" not in window.source
-    window.screenshot("block")
 
 
 def test_the_hit_rate(window: Browser) -> None:

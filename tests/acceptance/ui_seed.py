@@ -67,7 +67,7 @@ def weekly_digest(topics: list[str]) -> None:
         digest.map(topics).result()
 
 
-@flow(name="untamed-loop")
+@flow(name="untamed-loop", flow_run_name="until the budget ends it")
 def untamed_loop() -> str:
     """Ask until the budget ends it."""
     for number in range(100):
@@ -122,9 +122,11 @@ def main() -> None:
     with FakeOpenAI(api_key=API_KEY, default=reply) as provider:
         llm = save_blocks(provider)
         for week in range(2):
-            weekly_digest([f"{topic} {week}" for topic in TOPICS])
+            runs = f"week {week + 1}"
+            weekly_digest.with_options(flow_run_name=runs)([f"{topic} {week}" for topic in TOPICS])
             for user, team in USERS:
-                support_triage([f"Where is {topic}? {week}" for topic in TOPICS], user, team)
+                tickets = [f"Where is {topic}? {week}" for topic in TOPICS]
+                support_triage.with_options(flow_run_name=f"{runs}, {user}")(tickets, user, team)
             if week == 0:
                 llm.engine.ledger.flush()
                 spread_over_a_month(os.environ["SEED_DATABASE_URL"])
