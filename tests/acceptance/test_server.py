@@ -2,30 +2,20 @@
 
 import json
 import urllib.request
-from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
-from tests.prefect_server import prefect_server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Generator[str]:
-    """Start a real server that sees our entry point, on loopback, and return the address of its API."""
-    with prefect_server(tmp_path) as address:
-        yield f"{address}/api"
-
 
 @pytest.mark.slow
-def test_our_blocks_are_in_the_catalogue(server: str) -> None:
+def test_our_blocks_are_in_the_catalogue(real_server: str) -> None:
     """No command, no save: the server has registered all types with their schemas when it answers."""
     for slug in ("cached-llm", "cognition-store", "llm-budget"):
-        block_type = answer_of(f"{server}/block_types/slug/{slug}")
+        block_type = answer_of(f"{real_server}/api/block_types/slug/{slug}")
         assert block_type["description"]
         assert "BLOCK_NAME" in str(block_type["code_example"])
         schemas = answer_of(
-            f"{server}/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [block_type["id"]]}}}
+            f"{real_server}/api/block_schemas/filter",
+            {"block_schemas": {"block_type_id": {"any_": [block_type["id"]]}}},
         )
         assert 1 == len(schemas)
 

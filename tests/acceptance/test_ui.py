@@ -21,7 +21,7 @@ from cognition_blocks import CachedLLM
 from tests.acceptance.ui_seed import API_KEY
 from tests.browser import Browser, browser
 from tests.conftest import execute, url_of
-from tests.prefect_server import ROOT, prefect_server
+from tests.prefect_server import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test waits for the servers and for the seed
 
@@ -29,21 +29,20 @@ BLOCKS = ("Cached LLM", "Cognition Store", "LLM Budget")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, servers: EmbeddedServers, template: str) -> Generator[str]:
+def site(real_server: str, servers: EmbeddedServers, template: str) -> Generator[str]:
     """Return the address of a server on which a team has worked for a while."""
     name = f"ui_{uuid4().hex}"
     execute(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
-    with prefect_server(tmp_path_factory.mktemp("server")) as address:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        environment |= {
-            "PREFECT_API_URL": f"{address}/api",
-            "SEED_DATABASE_URL": url_of(servers, name),
-            "SEED_REDIS_URL": str(servers.redis_url),
-        }
-        command = [sys.executable, "-m", "tests.acceptance.ui_seed"]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert 0 == done.returncode, done.stdout + done.stderr
-        yield address
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {
+        "PREFECT_API_URL": f"{real_server}/api",
+        "SEED_DATABASE_URL": url_of(servers, name),
+        "SEED_REDIS_URL": str(servers.redis_url),
+    }
+    command = [sys.executable, "-m", "tests.acceptance.ui_seed"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stdout + done.stderr
+    yield real_server
     execute(servers, f"DROP DATABASE {name} WITH (FORCE)")
 
 
