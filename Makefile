@@ -19,10 +19,10 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status doctor test check fix bench lock upgrade build clean
+.PHONY: help setup demo up down status doctor test check fix bench screenshots lock upgrade build clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
 setup: $(STAMP) ## Create .venv (first use: some minutes and 1.4 GB; later: nothing to do)
@@ -59,6 +59,9 @@ fix: $(STAMP) ## Repair what lint and format can repair
 
 bench: $(STAMP) ## Print the measured figures
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(STAMP) ## Write the pictures of Prefect's UI in docs/images (needs Chromium)
+	@SCREENSHOTS=docs/images $(BIN)/pytest tests/acceptance/test_ui.py
 
 ##@ Release
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -48,6 +48,12 @@ def no_servers_without_a_home(nobodys_home: Path) -> Generator[None]:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio alone, as Prefect runs flows: Selenium brings trio, which would be tried as well."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def servers() -> Generator[EmbeddedServers]:
     """PostgreSQL and Valkey for the session."""
     with temporary_servers() as running:

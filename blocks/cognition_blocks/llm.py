@@ -49,6 +49,34 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
 ```
 """
 
+    # Of the form. The fields below stand in the order in which they came to be, and a new one goes last.
+    _form_order: ClassVar[tuple[str, ...]] = (
+        "model_name",
+        "api_key",
+        "base_url",
+        "fallbacks",
+        "store",
+        "namespace",
+        "instructions",
+        "temperature",
+        "max_tokens",
+        "l1_ttl_seconds",
+        "l2_ttl_seconds",
+        "semantic",
+        "semantic_threshold",
+        "semantic_max_error",
+        "l3_ttl_seconds",
+        "attempts",
+        "attempt_timeout_seconds",
+        "deadline_seconds",
+        "max_concurrent",
+        "max_waiting",
+        "failure_threshold",
+        "open_seconds",
+        "global_limit",
+        "more_settings",
+    )
+
     # Not `model`, which is the method that gives an Agent its model; but `CachedLLM(model="…")` means this field.
     model_name: str | None = Field(
         default=None,

@@ -1,14 +1,15 @@
-"""What our blocks have in common: a misspelt field is an error."""
+"""What our blocks have in common: a misspelt field is an error, and the UI has a form for them."""
 
 from __future__ import annotations
 
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from prefect.blocks.core import Block
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from cognition.errors import ConfigurationError
+from cognition_blocks.form import form_of
 
 # Prefect's own key in the data of nested blocks.
 _TYPE = "block_type_slug"
@@ -19,6 +20,8 @@ class StrictBlock(Block):
 
     A document may have them all the same: it was saved by a newer version of ours. They are left out.
     """
+
+    _form_order: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **fields: Any) -> None:
         """Make a block of its fields.
@@ -38,6 +41,11 @@ class StrictBlock(Block):
             data = cast("dict[str, Any]", obj)
             obj = {name: value for name, value in data.items() if name in cls._accepted()}
         return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Return what Prefect's server keeps of the fields, of which its UI makes a form."""
+        return form_of(super().model_json_schema(*arguments, **options), cls._form_order)
 
     @classmethod
     def _accepted(cls) -> set[str]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from cognition import Cognition
 from cognition.domain.breaker_standing import Transition
 from cognition.domain.ledger import ReportLine
+from cognition.domain.pricing import dollars
 from cognition.domain.reservation import Standing
 
 # Of the latest ones; a breaker that trips more often in one run is worth a look at `cognition breaker history`.
@@ -56,7 +57,7 @@ def _calls(layers: Sequence[ReportLine], tasks: Sequence[ReportLine]) -> Iterato
     calls, hits, unpriced = (sum(getattr(line, name) for line in layers) for name in ("calls", "hits", "unpriced"))
     cost = sum((line.cost_usd for line in layers), Decimal(0))
     saved = sum((line.saved_usd for line in layers), Decimal(0))
-    yield f"**Calls: {calls} · from the cache: {hits} · cost: {_usd(cost)} · saved: {_usd(saved)}**"
+    yield f"**Calls: {calls} · from the cache: {hits} · cost: {dollars(cost)} · saved: {dollars(saved)}**"
     if not tasks:
         return
     slowest = max(tasks, key=lambda line: line.slowest_ms)
@@ -72,8 +73,8 @@ def _budgets(standings: Sequence[Standing]) -> Iterator[str]:
     if not standings:
         return
     rows = [
-        f"| {_cell(one.name)} | {_usd(one.total_usd)} | {_usd(one.used_usd)} | {_usd(one.reserved_usd)}"
-        f" | {_usd(one.remaining_usd)} |"
+        f"| {_cell(one.name)} | {dollars(one.total_usd)} | {dollars(one.used_usd)} | {dollars(one.reserved_usd)}"
+        f" | {dollars(one.remaining_usd)} |"
         for one in standings
     ]
     yield "\n".join(("| budget | limit | spent | set aside | left |", "|---|---:|---:|---:|---:|", *rows))
@@ -101,13 +102,9 @@ def _table(groups: str, lines: Sequence[ReportLine]) -> Iterator[str]:
     yield "|---" * (groups.count("|") + 1) + "|---:" * 5 + "|"
     for line in lines:
         names = " | ".join(_cell(value or "-") for value in line.group.values())
-        money = f"{_usd(line.cost_usd)} | {_usd(line.saved_usd)}"
+        money = f"{dollars(line.cost_usd)} | {dollars(line.saved_usd)}"
         yield f"| {names} | {line.calls} | {money} | {line.median_latency_ms:,.1f} ms | {line.slowest_ms:,.1f} ms |"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _usd(amount: Decimal) -> str:
-    return f"${amount:,.6f}"

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 from cognition.domain.charges import MEASURES, Charge, ChargedTo, ChargeQuery, Charges, Sums, added
+from cognition.domain.pricing import dollars
 from cognition.errors import ConfigurationError
 from cognition.services.markdown import cell, table
 
@@ -195,14 +196,14 @@ def _markdown(report: Chargeback, most: int | None = None) -> str:
 def _sentence(total: Sums) -> str:
     unknown = f" · attempts of unknown price, missing in the cost: {total.unpriced:,}" if total.unpriced else ""
     return (
-        f"Calls: {total.calls:,} · from the cache: {total.hit_rate:.1%} · cost: ${total.cost_usd:f}"
-        f" · saved: ${total.saved_usd:f}{unknown}"
+        f"Calls: {total.calls:,} · from the cache: {total.hit_rate:.1%} · cost: {dollars(total.cost_usd)}"
+        f" · saved: {dollars(total.saved_usd)}{unknown}"
     )
 
 
 def _row(name: str, sums: Sums) -> list[str]:
     tokens = sums.input_tokens + sums.output_tokens
-    money = (f"${sums.cost_usd:f}", f"${sums.saved_usd:f}")
+    money = (dollars(sums.cost_usd), dollars(sums.saved_usd))
     return [name, f"{sums.calls:,}", f"{sums.hit_rate:.1%}", f"{tokens:,}", *money]
 
 

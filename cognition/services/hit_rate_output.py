@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cognition.domain.hit_rate import Counts, HitRates, LookUps, Precision, Served
+from cognition.domain.pricing import dollars
 from cognition.services.markdown import cell, table
 
 _KEY_LENGTH: Final = 16
@@ -70,11 +71,11 @@ def points(trend: float | None) -> str:
 def _sentence(report: HitRates) -> str:
     total, before = report.total, report.total_before
     trend = total.hit_rate - before.hit_rate if total.calls and before.calls else None
-    known = f"${report.net_usd:f}" if report.net_usd is not None else "unknown (no price of the embedder)"
+    known = dollars(report.net_usd) if report.net_usd is not None else "unknown (no price of the embedder)"
     return (
         f"**From the cache: {percent(total.hit_rate if total.calls else None)} of {total.calls:,} calls"
-        f" ({points(trend)} points) · saved: ${total.saved_usd:f}, net of embedding: {known}"
-        f" · paid: ${total.cost_usd:f}**\n\n"
+        f" ({points(trend)} points) · saved: {dollars(total.saved_usd)}, net of embedding: {known}"
+        f" · paid: {dollars(total.cost_usd)}**\n\n"
         f"{_clock(report.windows.since)} to {_clock(report.windows.until)},"
         f" compared with the time from {_clock(report.windows.before)}."
     )
@@ -98,7 +99,7 @@ def _look_ups(name: str, lines: Sequence[LookUps]) -> str:
 
 def _figures(counts: Counts, trend: str) -> list[str]:
     looked = f"{counts.hits + counts.misses:,}"
-    rest = (f"{counts.refusals:,}", f"{counts.stores:,}", f"${counts.saved_usd:f}")
+    rest = (f"{counts.refusals:,}", f"{counts.stores:,}", dollars(counts.saved_usd))
     return [looked, percent(counts.hit_rate), trend, *rest]
 
 
@@ -109,8 +110,8 @@ def _workflows(lines: Sequence[Served]) -> str:
             f"{one.sums.calls:,}",
             percent(one.sums.hit_rate if one.sums.calls else None),
             points(one.trend),
-            f"${one.sums.saved_usd:f}",
-            f"${one.sums.cost_usd:f}",
+            dollars(one.sums.saved_usd),
+            dollars(one.sums.cost_usd),
         ]
         for one in lines
     ]
@@ -136,7 +137,7 @@ def _precision(lines: Sequence[Precision]) -> str:
 
 def _misses(report: HitRates) -> str:
     rows = [
-        [f"`{one.key[:_KEY_LENGTH]}…`", cell(one.namespace), cell(one.model), f"{one.calls:,}", f"${one.cost_usd:f}"]
+        [f"`{one.key[:_KEY_LENGTH]}…`", cell(one.namespace), cell(one.model), f"{one.calls:,}", dollars(one.cost_usd)]
         for one in report.misses
     ]
     return table(("request key", "namespace", "model", "calls", "cost"), rows, names=3) if rows else ""

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cognition.domain.charges import MEASURES, ChargedTo
 from cognition.domain.hit_rate import HitRates
+from cognition.domain.pricing import dollars
 from cognition.services.chargeback import CUTS, Chargeback, plain
 from cognition.services.hit_rate_output import as_json, markdown, percent
 from cognition_flows.periods import Period, previous
@@ -45,10 +46,10 @@ def report_hit_rate(hours: int = 24, llm: LLM = None) -> dict[str, Any]:
     _table(f"{HIT_RATE_KEY}-look-ups", content["look_ups"], "Look-ups by layer, namespace and model.")
     _table(f"{HIT_RATE_KEY}-misses", content["misses"], "Requests that the provider was asked for again and again.")
     get_run_logger().info(
-        "%s of %d calls came from the cache; it saved $%s.",
+        "%s of %d calls came from the cache; it saved %s.",
         percent(rates.total.hit_rate),
         rates.total.calls,
-        content["saved_usd"],
+        dollars(rates.total.saved_usd),
     )
     return {name: content[name] for name in ("calls", "hits", "hit_rate", "hit_rate_before", "saved_usd", "net_usd")}
 
@@ -79,7 +80,7 @@ def report_costs(period: Period = "day", timezone: str = "UTC", llm: LLM = None)
     for cut in _TABLES:
         _table(f"{key}-by-{cut}", _lines(report, cut), f"Costs by {cut}, {title}.")
     get_run_logger().info(
-        "%s: $%s paid, $%s saved.", title, f"{report.total.cost_usd:f}", f"{report.total.saved_usd:f}"
+        "%s: %s paid, %s saved.", title, dollars(report.total.cost_usd), dollars(report.total.saved_usd)
     )
     return {name: plain(getattr(report.total, name)) for name in MEASURES}
 
@@ -101,23 +102,24 @@ def read_costs(llm: str | None, since: datetime, until: datetime) -> tuple[Charg
 
 def _rates_picture(rates: HitRates) -> str:
     lines = [(one.layer.value, one.counts.hit_rate or 0.0, percent(one.counts.hit_rate)) for one in rates.by("layer")]
-    return bars("Hit rate by layer", lines, whole=1)
+    return bars("*Hit rates by layer*", lines, whole=1)
 
 
 def _costs_picture(report: Chargeback, days: Chargeback) -> str:
     paid = {charge.value: charge.sums.cost_usd for charge in days.cuts["day"]}
     dates = [f"{day:%Y-%m-%d}" for day in _days(days)]
     # An adjustment may make the sum of a day negative, which no column shows.
+    last = dollars(paid.get(dates[-1], Decimal(0)))
     daily = columns(
-        f"Paid a day, the last {_DAYS} days",
+        f"*US dollars a day, {_DAYS} days; the last: {last}*",
         [max(paid.get(day, Decimal(0)), Decimal(0)) for day in dates],
-        _usd(paid.get(dates[-1], Decimal(0))),
+        last,
     )
     workflows = [
-        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), _usd(charge.sums.cost_usd))
+        (charge.value or "-", max(charge.sums.cost_usd, Decimal(0)), dollars(charge.sums.cost_usd))
         for charge in report.shortened("workflow", _BARS)
     ]
-    return "\n\n".join(picture for picture in (daily, bars("Paid by workflow", workflows)) if picture)
+    return "\n\n".join(picture for picture in (daily, bars("*US dollars by workflow*", workflows)) if picture)
 
 
 def _days(days: Chargeback) -> list[datetime]:
@@ -131,11 +133,6 @@ def _lines(report: Chargeback, cut: ChargedTo) -> list[dict[str, Any]]:
         {cut: charge.value, **{name: plain(getattr(charge.sums, name)) for name in MEASURES}}
         for charge in report.shortened(cut, _MOST_ROWS)
     ]
-
-
-def _usd(amount: Decimal) -> str:
-    """Return an amount for a picture, with as many places as it takes to be told from nothing."""
-    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:,.4f}"
 
 
 def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:

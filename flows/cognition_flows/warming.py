@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field
 
 from cognition.adapters.prompt_file import read_wishes
+from cognition.domain.pricing import dollars
 from cognition.domain.warming import Warmed, WarmPlan, Wish
 from cognition.services.markdown import table
 from cognition_blocks.run_context import current_attribution
@@ -95,7 +96,7 @@ def warm(llm: str | None, source: WarmSource, limits: WarmLimits) -> Warmed:
 def _markdown(done: Warmed) -> str:
     figures = asdict(done)
     rows = [[name.replace("_", " "), f"{figures[name]:,}"] for name in ("wishes", "asked", "refreshed", "shared")]
-    rows += [["answers that may not be cached", f"{done.unkept:,}"], ["cost", f"${done.cost_usd:f}"]]
+    rows += [["answers that may not be cached", f"{done.unkept:,}"], ["cost", dollars(done.cost_usd)]]
     rows += [[f"left: {reason}", f"{count:,}"] for reason, count in done.skipped.items()]
     rows += [[f"failed: {error}", f"{count:,}"] for error, count in done.failed.items()]
     stopped = f"\n\n**Stopped:** {done.stopped}." if done.stopped else ""

@@ -23,6 +23,7 @@ from cognition.runtime import open_engines
 from cognition.testing import FakeOpenAI
 from cognition_blocks import CachedLLM, CognitionStore
 from cognition_blocks.run_summary import ARTIFACT_KEY
+from tests.prefect_server import prefect_server as started_server
 
 API_KEY = "sk-acceptance-5f1d0c77"
 
@@ -41,6 +42,13 @@ def prefect_server() -> Generator[None]:
     }
     with temporary_settings(settings), prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+@pytest.fixture(scope="session")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """Return the address of a `prefect server start`, with its UI and with our blocks registered by itself."""
+    with started_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture

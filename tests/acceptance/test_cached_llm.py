@@ -17,7 +17,7 @@ from pydantic_ai import Agent
 from cognition.domain.entry import Layer
 from cognition.errors import CognitionError, ConfigurationError, OnlyCachedMiss
 from cognition.testing import FakeOpenAI, Reply
-from cognition_blocks import CachedLLM, CognitionStore
+from cognition_blocks import CachedLLM, CognitionStore, LLMBudget
 
 PROMPTS = ["What is a fuse?", "What is a relay?"]
 
@@ -55,17 +55,30 @@ def test_the_code_example_runs(
 ) -> None:
     """What the Prefect UI shows for copying works as it stands."""
     assert llm.store is not None
-    document = llm if block is CachedLLM else llm.store
-    document.save("code-example", overwrite=True)
     assert llm.api_key is not None
     monkeypatch.setenv("OPENAI_API_KEY", llm.api_key.get_secret_value())
     monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
-    example = re.search(r"```python\n(.*)```", str(block.get_code_example()), re.DOTALL)
-    assert example is not None
 
-    exec(example[1].replace("BLOCK_NAME", "code-example"), {})  # noqa: S102 - the example is ours
+    run_example(llm if block is CachedLLM else llm.store)
 
     assert 1 == provider.count
+
+
+def test_the_code_example_of_a_budget_runs(llm: CachedLLM) -> None:
+    """After it the budget counts."""
+    run_example(LLMBudget(subject="nightly", limit_usd="5.00", store=llm.store))
+
+    assert [("workflow", "nightly", "daily")] == [
+        (budget.scope, budget.subject, budget.period) for budget in llm.engine.budgets.list()
+    ]
+
+
+def run_example(block: Block) -> None:
+    """Save a block and run its code example as a user would who copies it from the page of the block."""
+    block.save("code-example", overwrite=True)
+    example = re.search(r"```python\n(.*)```", str(block.get_code_example()), re.DOTALL)
+    assert example is not None
+    exec(example[1].replace("BLOCK_NAME", "code-example"), {})  # noqa: S102 - the example is ours
 
 
 def test_many_prompts_keep_their_order(llm: CachedLLM, provider: FakeOpenAI) -> None:

@@ -185,8 +185,8 @@ def test_what_stood_in_the_way_is_told(llm: CachedLLM, provider: FakeOpenAI, sum
 
     (text,) = summaries(run)
     assert "Calls that got an error in the flow's own process: BudgetExceeded 2×." in text
-    assert f"| lifetime budget of flow run {run} | $0.000300 | $0.000225 | $0.000000 | $0.000075 |" in text
-    assert "| daily budget of workflow limited | $5.000000 | $0.000225 | $0.000000 | $4.999775 |" in text
+    assert f"| lifetime budget of flow run {run} | $0.0003 | $0.000225 | $0.00 | $0.000075 |" in text
+    assert "| daily budget of workflow limited | $5.00 | $0.000225 | $0.00 | $4.999775 |" in text
     assert "| openai-chat:gpt-5-mini@default | closed | disabled | trial |" in text
 
 

@@ -19,6 +19,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from sqlalchemy import NullPool, create_engine, text
 
 from cognition import Attribution
+from cognition.domain.pricing import dollars
 from cognition.errors import CognitionError
 from cognition.testing import FakeOpenAI, Reply, Usage
 from cognition_blocks import CachedLLM
@@ -124,11 +125,11 @@ def test_the_costs_of_yesterday(llm: CachedLLM, saved: str, sql: Callable[[str],
     ((total,),) = sql("SELECT sum(cost_usd) FROM llm_cost_tracking WHERE created_at < now() - interval '23 hours'")
     assert (3, str(total), first) == (first["calls"], first["cost_usd"], second)
     report, again = artifacts("cognition-costs")[:2]
-    assert f"cost: ${total}" in report
+    assert f"cost: {dollars(total)}" in report
     assert report == again
     assert "| nightly | 3 |" in report
     daily, workflows = pictures(report)
-    assert (30, ["nightly", "$0.0014"]) == (len(daily), words(workflows))
+    assert (30, ["nightly", dollars(total)]) == (len(daily), words(workflows))
     rows = json.loads(artifacts("cognition-costs-by-user")[0])
     assert {"user-0", "user-1", "user-2"} == {row["user"] for row in rows}
     assert total == sum(Decimal(row["cost_usd"]) for row in rows)

@@ -137,7 +137,7 @@ def test_an_empty_ledger_is_a_report_of_nothing(engine: Engine) -> None:
     """Not an error, and in every format."""
     report = _report(engine)
     assert (Sums(), []) == (report.total, report.cuts["user"])
-    assert "Calls: 0 · from the cache: 0.0% · cost: $0 · saved: $0" in report.render("markdown")
+    assert "Calls: 0 · from the cache: 0.0% · cost: $0.00 · saved: $0.00" in report.render("markdown")
     assert "total,,0,0,0,0,0,0,0,0\n" == report.render("csv").splitlines(keepends=True)[-1]
 
 

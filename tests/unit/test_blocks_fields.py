@@ -46,6 +46,23 @@ def test_slugs_are_promises(block: type[Block], slug: str) -> None:
     assert slug == block.get_block_type_slug()
 
 
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_ui_makes_one_control_of_each_field(block: type[Block]) -> None:
+    """A choice between a type and None would be a switch, before which nobody can write anything."""
+    schema = block.model_json_schema()
+    fields = [
+        field for model in (schema, *schema.get("definitions", {}).values()) for field in model["properties"].items()
+    ]
+    assert [] == [name for name, field in fields if field.get("type", "object") == "null" or "anyOf" in field]
+
+
+def test_every_field_of_a_model_has_a_place_in_the_form() -> None:
+    """What most people fill in comes first, free settings last; a new field needs a place too."""
+    fields = CachedLLM.model_json_schema()["properties"]
+    assert sorted(range(len(fields))) == sorted(field["position"] for field in fields.values())
+    assert (0, len(fields) - 1) == (fields["model_name"]["position"], fields["more_settings"]["position"])
+
+
 def test_model_and_settings_may_be_given_by_their_short_names() -> None:
     """The short name of the field is the name of a method, and must not replace it."""
     llm = CachedLLM.model_validate({"model": "openai:gpt-5-mini", "settings": {"seed": 1}})
