@@ -105,7 +105,7 @@ def reconcile_budgets(llm: str | None, *, repair: bool) -> int:
     drifts = engine_of(llm).budgets.reconcile(repair=repair, by=_BY, reason=f"{_BY}: the ledger says something else")
     for one in drifts[:_MOST_TOLD]:
         get_run_logger().warning(
-            "The %s counts $%s more than the ledger explains; %d rows are missing there.",
+            "The %s counts $%s too much by the ledger, where %d rows are missing.",
             one.name,
             f"{one.excess_usd:f}",
             one.missing_rows,
