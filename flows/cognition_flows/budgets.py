@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact
@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
     ArtifactCollectionFilterKey,
     ArtifactCollectionFilterType,
 )
+from pydantic import Field
 
 from cognition.domain.adjustment import ClosedPeriod
 from cognition.domain.budget import Budget
@@ -39,6 +40,9 @@ _MOST_BARS: Final = 50
 _MOST_DRAWN: Final = 200
 
 
+Days = Annotated[float, Field(ge=1)]
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """How the budgets of a tenant stand.
@@ -53,7 +57,7 @@ class Books:
 
 
 @flow(name="cognition-reset-budgets", flow_run_name="reset-budgets")
-def reset_budgets(timezone: str = "UTC", reservations_days: float = 30, llm: LLM = None) -> dict[str, Any]:
+def reset_budgets(timezone: str = "UTC", reservations_days: Days = 30, llm: LLM = None) -> dict[str, Any]:
     """Close budget periods that are over, tell who must know, and show how every budget stands.
 
     Spending begins anew when a period ends, not when this runs: one that is late, doubled or missed changes no figure.
