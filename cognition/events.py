@@ -69,6 +69,27 @@ class Invalidated:
 
 
 @dataclass(frozen=True, slots=True)
+class BadHitReported:
+    """Somebody declared the answer of one call wrong.
+
+    Attributes:
+        tenant: Whose call.
+        namespace: In which namespace it was.
+        request_id: Which call.
+        layer: Which layer had answered it.
+        similar: Whether it had got the answer to a similar question.
+        dropped: How many entries each layer dropped.
+    """
+
+    tenant: str
+    namespace: str
+    request_id: str
+    layer: Layer
+    similar: bool
+    dropped: tuple[tuple[Layer, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """A store failed and is left alone until it answers again."""
 
@@ -321,6 +342,7 @@ Event = (
     | Stored
     | NotStored
     | Invalidated
+    | BadHitReported
     | StoreFailed
     | StoreRecovered
     | RetryScheduled
@@ -359,8 +381,9 @@ class Observers:
         self._observers = observers
 
     def add(self, observer: Observer) -> None:
-        """Let one more observer see all later events."""
-        self._observers = (*self._observers, observer)
+        """Let one more observer see all later events, once each however often it is added."""
+        if observer not in self._observers:
+            self._observers = (*self._observers, observer)
 
     def remove(self, observer: Observer) -> None:
         """Let an observer see no later events."""

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
         prices: Prices that override the public ones, by `provider:model`.
         spool: Folder for ledger rows that cannot be written while PostgreSQL is away; by default one of the user's own.
         spool_limit_mb: How many megabytes may wait there for one database and tenant; beyond that no call is made.
+        prefect_events: Whether blocks tell Prefect of breakers that change, answers that are invalidated and bad hits.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     prices: dict[str, Rate] = {}
     spool: Path | None = None
     spool_limit_mb: Annotated[int, Field(gt=0)] = 256
+    prefect_events: bool = True
     _identity: str = PrivateAttr(default="")
 
     if not TYPE_CHECKING:  # type checkers know the fields from pydantic

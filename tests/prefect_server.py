@@ -30,9 +30,7 @@ def prefect_server(folder: Path) -> Generator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment |= {
-        "PREFECT_HOME": str(folder / "home"),
+    environment = environment_of(folder) | {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # Without it the UI talks to port 4200, whatever the server's own is.
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
@@ -47,6 +45,12 @@ def prefect_server(folder: Path) -> Generator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of a process with a Prefect of its own, which keeps its files in a folder."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return inherited | {"PREFECT_HOME": str(folder / "home")}
 
 
 def _metadata_of_the_wheel(folder: Path) -> Path:

@@ -11,8 +11,8 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from cognition import Budget, Settings
 from cognition.domain.budget import Period, Scope
-from cognition.runtime import engine_for
 from cognition_blocks.pages import DOCUMENTATION, LOGO
+from cognition_blocks.prefect_events import engine_of_block
 from cognition_blocks.store import CognitionStore, environment_settings
 from cognition_blocks.strict_block import StrictBlock
 
@@ -180,4 +180,4 @@ budget.apply()
             ConfigurationError: A value is wrong or missing; the sentence says what to write instead.
             CacheUnavailable: The store does not answer.
         """
-        return engine_for(self.to_settings()).budgets.set(self.to_budget(), by="LLMBudget")
+        return engine_of_block(self.to_settings()).budgets.set(self.to_budget(), by="LLMBudget")

@@ -6,12 +6,17 @@ They are sent with `engine.budgets.deliver(emit_alert)`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import Any, cast
+from uuid import UUID, uuid5
 
 from prefect import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
+from prefect.events.schemas.events import Event
 
 from cognition.domain.budget_alert import Alert
 from cognition.errors import ConfigurationError
@@ -33,13 +38,21 @@ def emit_alert(alert: Alert) -> None:
     """Emit an alert as an event; the same alert is the same event, however often it is emitted.
 
     Its resource is `cognition.budget.<id>`. Related are the flow run whose budget it is and its deployment, or the
-    deployments of the workflow whose budget it is, so that the action *pause deployment* knows which.
+    deployments of the workflow whose budget it is, so that the action *pause deployment* knows which. That action takes
+    the first one, so that a limit which is reached is told once for each deployment, with that one first.
 
     Raises:
         ConfigurationError: Prefect takes no events here now, so that the alert must be delivered later or elsewhere.
     """
     _require_server()
-    emitted = emit_event(
+    for identifier, related in _tellings(alert, _related(alert)):
+        emitted = _outside_runs(partial(_emit, alert, identifier, related))
+        if emitted is None:
+            raise ConfigurationError(f"Prefect takes no events here; {_ADVICE}")
+
+
+def _emit(alert: Alert, identifier: UUID, related: list[Resource]) -> Event | None:
+    return emit_event(
         EXCEEDED if alert.exceeded else SOFT_LIMIT,
         resource={
             "prefect.resource.id": f"cognition.budget.{alert.budget_id}",
@@ -48,13 +61,37 @@ def emit_alert(alert: Alert) -> None:
             "cognition.budget.subject": alert.subject,
             "cognition.budget.period": alert.period,
         },
-        related=_related(alert),
+        related=related,
         payload=_payload(alert),
         occurred=alert.created_at,
-        id=alert.alert_id,
+        id=identifier,
     )
-    if emitted is None:
-        raise ConfigurationError(f"Prefect takes no events here; {_ADVICE}")
+
+
+def _tellings(alert: Alert, related: list[Resource]) -> list[tuple[UUID, list[Resource]]]:
+    """Return under which ids an alert is told, and with which resources; the first id is the alert's own."""
+    deployments = [one for one in related if one["prefect.resource.role"] == "deployment"]
+    tellings = [(alert.alert_id, related)]
+    if alert.exceeded:
+        for one in deployments[1:]:
+            others = [other for other in related if other is not one]
+            tellings.append((uuid5(alert.alert_id, one["prefect.resource.id"]), [one, *others]))
+    return tellings
+
+
+def _outside_runs(emit: Callable[[], Event | None]) -> Event | None:
+    """Emit as if outside any run.
+
+    Prefect adds to an event the run that emits it and its deployment. That run only delivers; an automation that pauses
+    the deployment of an event without another one would pause the delivery of alerts.
+    """
+
+    def leave_and_emit() -> Event | None:
+        for run in cast("tuple[ContextVar[Any], ...]", (FlowRunContext.__var__, TaskRunContext.__var__)):
+            run.set(None)
+        return emit()
+
+    return copy_context().run(leave_and_emit)
 
 
 def _require_server() -> None:

@@ -16,7 +16,7 @@ from cognition.domain.explanation import Explanation
 from cognition.domain.ledger import LayerStats
 from cognition.domain.routing import fallbacks_of
 from cognition.model import CompletionModel
-from cognition.runtime import CallOptions, engine_for
+from cognition.runtime import CallOptions
 from cognition.services.cache_control import BadHit, Conditions
 from cognition_blocks.booking import booked
 from cognition_blocks.config import LLMConfig
@@ -24,6 +24,7 @@ from cognition_blocks.global_limit import GlobalLimit
 from cognition_blocks.llm_reference import SLUG
 from cognition_blocks.pages import DOCUMENTATION, LOGO
 from cognition_blocks.policies import ResilienceFields, cache_policy, credentials_of, resilience_policy, semantic_policy
+from cognition_blocks.prefect_events import engine_of_block
 from cognition_blocks.store import CognitionStore, environment_settings
 from cognition_blocks.strict_block import StrictBlock
 from cognition_blocks.task import LLMTaskDecorator, task_decorator
@@ -276,7 +277,7 @@ print(answer.text, answer.layer, answer.cost_usd, answer.saved_usd)
     @property
     def engine(self) -> Cognition:
         """The engine behind this block: one a process for each store, opened on first use."""
-        return engine_for(self.to_settings())
+        return engine_of_block(self.to_settings())
 
     def complete(self, prompt: Prompt, **options: Unpack[CallOptions[OutputT]]) -> Completion[OutputT]:
         """Answer a prompt: from the cache when it may, else from the provider.

@@ -64,7 +64,7 @@ def close(
         return
     rows = [
         (
-            f"{one.period} budget of {one.scope} {one.subject}",
+            one.name,
             local_time(one.period_start),
             dollars(one.used_usd),
             dollars(one.limit_usd + one.credit_usd),
@@ -114,7 +114,7 @@ def _forecast_json(one: Forecast) -> dict[str, object]:
 
 def _drift_row(one: Drift) -> tuple[object, ...]:
     return (
-        f"{one.period} budget of {one.scope} {one.subject}",
+        one.name,
         local_time(one.period_start),
         dollars(one.used_usd - one.reconciled_usd),
         dollars(one.settled_usd),

@@ -109,6 +109,11 @@ class ClosedPeriod:
     calls: int
     alerts_resolved: int
 
+    @property
+    def name(self) -> str:
+        """Name of the budget in messages, such as `daily budget of workflow nightly`."""
+        return f"{self.period} budget of {self.scope.replace('_', ' ')} {self.subject}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
@@ -149,6 +154,11 @@ class Drift:
     credit_usd: Decimal
     adjusted_usd: Decimal
     reconciled_usd: Decimal
+
+    @property
+    def name(self) -> str:
+        """Name of the budget in messages, such as `daily budget of workflow nightly`."""
+        return f"{self.period} budget of {self.scope.replace('_', ' ')} {self.subject}"
 
     @property
     def excess_usd(self) -> Decimal:

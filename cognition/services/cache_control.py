@@ -16,6 +16,7 @@ from cognition.domain.ledger import BookedCall, LayerStats
 from cognition.domain.semantic import Pair, asked_text
 from cognition.domain.semantic_policy import SemanticPolicy, semantic_policy_of
 from cognition.errors import ConfigurationError
+from cognition.events import BadHitReported, Emit
 from cognition.ports import Clock, DurableStore, Ledger
 from cognition.services.embeddings import Embeddings
 from cognition.services.explaining import OFF, Explaining
@@ -91,6 +92,7 @@ class CacheParts:
         ledger: Keeps the look-up counts.
         buffer: Holds counts that are not written yet.
         clock: Returns the present time.
+        emit: Told of answers that were declared wrong.
     """
 
     layers: LayeredCache
@@ -103,6 +105,7 @@ class CacheParts:
     ledger: Ledger
     buffer: LedgerBuffer
     clock: Clock
+    emit: Emit
 
 
 class CacheControl:
@@ -155,7 +158,18 @@ class CacheControl:
             self._parts.trust.block(pair)
             self._parts.trust.judge(pair, "feedback", right=False)
         selection = Selection(tenant=self._tenant, namespace=booked.namespace, key=booked.request_key)
-        return BadHit(dropped=self._drop(selection), pair=pair)
+        dropped = self._drop(selection)
+        self._parts.emit(
+            BadHitReported(
+                tenant=self._tenant,
+                namespace=booked.namespace,
+                request_id=request_id,
+                layer=booked.layer,
+                similar=pair is not None,
+                dropped=tuple(dropped.items()),
+            )
+        )
+        return BadHit(dropped=dropped, pair=pair)
 
     def _drop(self, selection: Selection) -> dict[Layer, int]:
         """Return what each layer dropped; L3 is told only where it is used."""

@@ -185,6 +185,7 @@ def _cache_parts(base: _Base, stores: Stores, settings: Settings, models: Models
         ledger=stores.ledger,
         buffer=base.buffer,
         clock=clock,
+        emit=base.observers.emit,
     )
 
 

@@ -6,13 +6,15 @@ Prefect is imported when a command runs, not when the command line lists its com
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, print_json
+from cognition.errors import ConfigurationError
 
 _PREFECT = {
     # What goes wrong is said in one sentence at the end.
@@ -36,20 +38,47 @@ Pool = Annotated[str | None, typer.Option(help="The work pool.", envvar="COGNITI
 Image = Annotated[str | None, typer.Option(help="For Docker and Kubernetes pools: an image with the wheel in it.")]
 
 
-def deploy(pool: Pool = None, timezone: Timezone = "UTC", image: Image = None, json_output: AsJson = False) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploying:
+    """The options of `deploy`."""
+
+    pool: Pool = None
+    timezone: Timezone = "UTC"
+    image: Image = None
+    automations: Annotated[
+        bool, typer.Option("--automations", help="Also pause what has spent its budget; warm after invalidations.")
+    ] = False
+    notify: Annotated[
+        str | None, typer.Option(help="With --automations: the block that tells people, such as slack-webhook/ops.")
+    ] = None
+    json_output: AsJson = False
+
+
+def deploy_flows(wanted: Deploying) -> None:
     """Deploy the scheduled flows to a work pool; run it again after an update of this package.
 
     It does what `prefect deploy --all` does beside a prefect.yaml, from the installed wheel alone.
     """
     _quietly()
-    from cognition_flows.deploying import deploy as deploy_all  # noqa: PLC0415  see the module docstring
+    from cognition_flows.automations import set_up_automations  # noqa: PLC0415  see the module docstring
+    from cognition_flows.deploying import deploy as deploy_all  # noqa: PLC0415  see above
 
-    done = deploy_all(pool, timezone, {} if image is None else {"image": image})
-    if json_output:
-        print_json([asdict(one) for one in done])
+    if wanted.notify is not None and not wanted.automations:
+        raise ConfigurationError("--notify names the block of an automation; add --automations.")
+    done = deploy_all(wanted.pool, wanted.timezone, {} if wanted.image is None else {"image": wanted.image})
+    told = set_up_automations(wanted.notify) if wanted.automations else []
+    if wanted.json_output:
+        deployments, automations = [asdict(one) for one in done], [asdict(one) for one in told]
+        # Without the option the answer is what it always was.
+        print_json({"deployments": deployments, "automations": automations} if wanted.automations else deployments)
         return
     for one in done:
-        typer.echo(f"{one.name}: {one.cron} ({timezone}){'' if one.active else ', off until you switch it on'}")
+        typer.echo(f"{one.name}: {one.cron} ({wanted.timezone}){'' if one.active else ', off until you switch it on'}")
+    for one in told:
+        typer.echo(f"{one.name}: {one.done}")
+
+
+deploy = command_of(Deploying, deploy_flows)
 
 
 def serve(timezone: Timezone = "UTC") -> None:

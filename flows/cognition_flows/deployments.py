@@ -57,6 +57,21 @@ class Scheduled:
 DEPLOYMENTS: Final = (
     Scheduled(
         name="hourly",
+        entrypoint="cognition_flows.budgets.reset_budgets",
+        description="Closes budget periods that are over and shows how every budget stands; spending depends on none.",
+        cron="2 * * * *",
+        slug="hourly",
+        has_timezone=True,
+    ),
+    Scheduled(
+        name="often",
+        entrypoint="cognition_flows.budgets.deliver_alerts",
+        description="Makes Prefect events of budget alerts, for automations that tell people or pause deployments.",
+        cron="*/2 * * * *",
+        slug="often",
+    ),
+    Scheduled(
+        name="hourly",
         entrypoint="cognition_flows.upkeep.maintain_store",
         description="Deletes expired answers, old questions and old changes of breakers; advises about the tables.",
         cron="17 * * * *",

@@ -1,4 +1,4 @@
-"""`maintain_store`: deletes what nobody needs, moves L3 to a new embedder, and says what a person should do."""
+"""`maintain_store`: deletes what nobody needs, moves L3 to a new embedder, and says what a person should look at."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from pydantic import BaseModel, Field
 
 from cognition.domain.upkeep import TableHealth
 from cognition.services.markdown import table
+from cognition_flows.budgets import purge_reservations
 from cognition_flows.pictures import bars
 from cognition_flows.store import LLM, engine_of, step
 
 ARTIFACT_KEY: Final = "cognition-store"
 
 _MEGABYTE: Final = 1_000_000
+_BY: Final = "cognition-maintain-store"
+_MOST_TOLD: Final = 20
 
 
 class Keep(BaseModel):
@@ -27,6 +30,9 @@ class Keep(BaseModel):
         default=30, ge=1, description="Vectors and pairs of questions that nobody used; verdicts stay."
     )
     breaker_history_days: float = Field(default=90, ge=1, description="Changes of circuit breakers.")
+    reservations_days: float = Field(
+        default=30, ge=1, description="Ended reservations of budgets, which only kept repetitions harmless."
+    )
     reembed: int = Field(default=10_000, ge=0, description="Answers a run that are moved to a new embedder, at most.")
 
 
@@ -34,8 +40,10 @@ class Keep(BaseModel):
 def maintain_store(
     keep: Keep = Keep(),  # noqa: B008  Prefect reads the form from it, and nobody changes it
     llm: LLM = None,
+    *,
+    repair_budgets: bool = False,
 ) -> dict[str, int]:
-    """Delete expired answers, old questions and old changes of breakers; re-embed; advise about the tables.
+    """Delete what is expired or old, re-embed, check what budgets count, and advise about the tables.
 
     Each step is idempotent and may run beside live traffic. One that fails does not keep the others from running; it
     fails the run in the end.
@@ -43,12 +51,15 @@ def maintain_store(
     Args:
         keep: How long things are kept.
         llm: Name of a Cached LLM block whose store is meant; empty means the worker's environment.
+        repair_budgets: Whether budgets that count something else than the ledger says are adjusted, or only reported.
     """
     states: dict[str, State[int]] = {
         "expired answers deleted": purge_answers(llm, return_state=True),
         "old questions deleted": purge_questions(llm, keep.questions_days, return_state=True),
         "old changes of breakers deleted": purge_breaker_history(llm, keep.breaker_history_days, return_state=True),
         "answers moved to the present embedder": reembed(llm, keep.reembed, return_state=True),
+        "old reservations deleted": purge_reservations(llm, keep.reservations_days, return_state=True),
+        _repaired(repair_budgets): reconcile_budgets(llm, repair=repair_budgets, return_state=True),
     }
     done = {what: state.result() for what, state in states.items() if state.is_completed()}
     tables, advice = look_at_tables(llm)
@@ -88,12 +99,30 @@ def reembed(llm: str | None, most: int) -> int:
     return 0 if moved is None else moved.moved
 
 
+@step("reconcile budgets")
+def reconcile_budgets(llm: str | None, *, repair: bool) -> int:
+    """Compare what budgets count with the ledger, and say which differ; return how many."""
+    drifts = engine_of(llm).budgets.reconcile(repair=repair, by=_BY, reason=f"{_BY}: the ledger says something else")
+    for one in drifts[:_MOST_TOLD]:
+        get_run_logger().warning(
+            "The %s counts $%s too much by the ledger, where %d rows are missing.",
+            one.name,
+            f"{one.excess_usd:f}",
+            one.missing_rows,
+        )
+    return len(drifts)
+
+
 @step("look at the tables")
 def look_at_tables(llm: str | None) -> tuple[Sequence[TableHealth], Sequence[str]]:
     """Return what the tables take, and what a person should do about them."""
     maintenance = engine_of(llm).maintenance
     tables = maintenance.tables()
     return tables, maintenance.advice(tables)
+
+
+def _repaired(repair: bool) -> str:  # noqa: FBT001  a private function of one argument
+    return "budgets adjusted to the ledger" if repair else "budgets that differ from the ledger"
 
 
 def _markdown(done: Mapping[str, int], tables: Sequence[TableHealth], advice: Sequence[str]) -> str:

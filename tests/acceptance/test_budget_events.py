@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from prefect import get_client
+from prefect import flow, get_client
 from prefect.events.filters import EventFilter, EventIDFilter
 from prefect.events.schemas.events import Event
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cognition import Attribution
-from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.domain.budget_alert import Alert
-from cognition.domain.reservation import CallAttempt, Claim, subjects_of
 from cognition.errors import ConfigurationError
 from cognition.runtime import engine_for
-from cognition.testing.contracts.samples import MODEL
 from cognition_blocks import CognitionStore, LLMBudget, emit_alert
-
-
-def spend(engine: sa.Engine, usd: str, who: Attribution) -> None:
-    """Let somebody spend money."""
-    budgets, attempt = PostgresBudgets(engine, "default"), CallAttempt(uuid4())
-    subjects = subjects_of("default", who, MODEL)
-    budgets.reserve(Claim(attempt=attempt, subjects=subjects, estimate_usd=Decimal(usd), holder="here"))
-    budgets.settle(attempt, Decimal(usd))
+from tests.acceptance.spending import spend
+from tests.acceptance.told import told
 
 
 def event_of(alert: Alert) -> Event:
@@ -82,6 +72,25 @@ def test_alerts_become_events(store: CognitionStore, engine: sa.Engine, deployed
         exceeded.payload[name] for name in ("limit_usd", "used_usd", "threshold")
     )
     assert alerts["workflow", True].created_at == exceeded.occurred
+
+
+def test_each_deployment_of_a_workflow_can_be_paused(
+    store: CognitionStore, engine: sa.Engine, deployed: tuple[str, UUID, UUID]
+) -> None:
+    """The action takes the first one of an event, so that each has an event; the run that delivers is left out."""
+    workflow, first, _ = deployed
+    with get_client(sync_client=True) as client:
+        second = client.create_deployment(client.create_flow_from_name(workflow), "staging")
+    LLMBudget(scope="workflow", subject=workflow, limit_usd="0.45", store=store).apply()
+    spend(engine, "0.45", Attribution(workflow=workflow))
+    budgets = engine_for(store.to_settings()).budgets
+
+    assert 2 == flow(name="delivering")(lambda: budgets.deliver(emit_alert).delivered)()
+
+    budget_id = f"cognition.budget.{budgets.alerts()[0].budget_id}"
+    events = told("cognition.budget.exceeded", budget_id, 2)
+    assert {f"prefect.deployment.{one}" for one in (first, second)} == {event.related[0].id for event in events}
+    assert [{"deployment"}] * 2 == [{role for role, _ in related(event)} for event in events]
 
 
 def test_what_prefect_does_not_know_is_left_out(store: CognitionStore, engine: sa.Engine) -> None:

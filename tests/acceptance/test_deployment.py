@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 POOL = "here"
 DEMO = "cognition-demo/demo"
 NAMES = {
+    "cognition-reset-budgets/hourly",
+    "cognition-deliver-alerts/often",
     "cognition-maintain-store/hourly",
     "cognition-report-hit-rate/daily",
     "cognition-report-costs/daily",

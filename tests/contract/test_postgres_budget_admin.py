@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from cognition.testing.contracts import BudgetAdminContract, BudgetUpkeepContrac
 from cognition.testing.contracts.budget_admin import DAY, MANDATE, Later
 from cognition.testing.contracts.budget_spender import Spender, Wait
 from cognition.testing.contracts.budget_upkeep import Miscount
+from tests.older_budgets import grow_old
 
 
 class TestPostgresBudgetAdmin(BudgetAdminContract, BudgetUpkeepContract):
@@ -46,17 +48,7 @@ class TestPostgresBudgetAdmin(BudgetAdminContract, BudgetUpkeepContract):
     @pytest.fixture
     def later(self, engine: sa.Engine) -> Later:
         """Make everything older: the database's clock cannot be set."""
-
-        def grow_old(age: timedelta) -> None:
-            with engine.connect() as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
-                # Rows and what they refer to move together.
-                connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
-                for table, columns in _TIMES.items():
-                    moved = ", ".join(f"{column} = {column} - CAST(:age AS interval)" for column in columns)
-                    statement = f"UPDATE {table} SET {moved}, period_start = {_STARTED}"  # noqa: S608  names of ours
-                    connection.execute(sa.text(statement), {"age": age})
-
-        return grow_old
+        return partial(grow_old, engine)
 
     @pytest.fixture
     def miscount(self, engine: sa.Engine) -> Miscount:
@@ -96,14 +88,3 @@ class TestPostgresBudgetAdmin(BudgetAdminContract, BudgetUpkeepContract):
             assert closed.period_end == connection.scalar(last_reset)
             admin.reset(alice, MANDATE)
             assert connection.scalar(sa.text("SELECT last_reset > now() - interval '1 minute' FROM user_budgets"))
-
-
-# The times of all tables that have periods.
-_TIMES = {
-    "budget_reservations": ("lease_until", "ended_at", "created_at"),
-    "budget_alerts": ("deliver_after", "delivered_at", "created_at"),
-    "budget_adjustments": ("created_at",),
-    "budget_periods": ("period_end", "updated_at"),
-}
-# A lifetime keeps its beginning.
-_STARTED = "CASE WHEN period_start > 'epoch' THEN period_start - CAST(:age AS interval) ELSE period_start END"
