@@ -21,7 +21,7 @@ from cognition import Cognition
 from cognition.runtime import open_engines
 from cognition_blocks.llm_reference import resolve
 from cognition_blocks.run_context import enclosing_runs
-from cognition_blocks.summary_text import SummarisedRun, summary_of
+from cognition_blocks.summary_text import INCOMPLETE, SummarisedRun, summary_of
 from cognition_blocks.task import llms_of_workers
 
 ARTIFACT_KEY = "cognition-run-summary"
@@ -47,8 +47,12 @@ def publish_run_summary(flow: Flow[..., Any], flow_run: FlowRun, state: State[An
     for source in open_engines() or llms_of_workers():
         with _warning_only(flow_run):
             engine = source if isinstance(source, Cognition) else resolve(source).engine
-            if text := summary_of(engine, run):
-                summaries[text] = None
+            text: str | None = INCOMPLETE
+            try:
+                text = summary_of(engine, run)
+            finally:
+                if text:
+                    summaries[text] = None
     if summaries:
         with _warning_only(flow_run):
             _publish("\n\n---\n\n".join(summaries), flow_run)

@@ -17,6 +17,12 @@ from cognition.domain.reservation import Standing
 _MOST_TRANSITIONS = 20
 
 
+INCOMPLETE = (
+    "**Incomplete:** PostgreSQL was away. What is missing here is kept and booked later; see `cognition report"
+    " --flow-run` then."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummarisedRun:
     """A flow run.
@@ -38,13 +44,15 @@ def summary_of(engine: Cognition, run: SummarisedRun) -> str | None:
     It names layers, tasks, models, and the budgets of the run, the workflow, tasks and models: no prompts, answers or
     users.
     """
-    engine.ledger.flush()
+    whole = engine.ledger.flush()
     layers = engine.ledger.report(group_by=("layer",), flow_run_id=run.id)
     failures = engine.failures(run.id)
-    if not layers and not failures:
+    if whole and not layers and not failures:
         return None
     tasks = engine.ledger.report(group_by=("task", "model"), flow_run_id=run.id)
     sections = [*_calls(layers, tasks)]
+    if not whole:
+        sections.insert(0, INCOMPLETE)
     if failures:
         told = ", ".join(f"{error} {count}×" for error, count in failures.items())
         sections.append(f"Calls that got an error in the flow's own process: {told}.")

@@ -263,7 +263,7 @@ def _waiting(share: Share) -> tuple[bool, bool, bool, float]:
 
 
 def _unpriced(model: str, why: str | None) -> PriceUnknown:
-    what, remedy = f"The price of {model} is unknown", "set the price"
+    what, remedy = f"The price of {model} is unknown", "set the price (COGNITION_PRICES)"
     if why is not None:
         what, remedy = f"What a call of {model} costs at most is not known ({why})", "ask without that"
     return PriceUnknown(

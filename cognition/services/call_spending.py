@@ -56,6 +56,9 @@ class CallSpending:
             return await self._spending.reserve(
                 self._call, target, CallAttempt(self._call_key, self._numbers), self._avoided
             )
+        except Downgrade as cheaper:
+            self._numbers -= not cheaper.claimed
+            raise
         except BudgetExceeded as error:
             self._numbers -= 1  # nothing was set aside under it
             if error.is_full_for_now and self._refused is None:

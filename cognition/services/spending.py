@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -62,11 +62,12 @@ class Hold:
 class Downgrade(Exception):
     """A budget lets the call pass with a cheaper model."""
 
-    def __init__(self, instead_of: str, model: str) -> None:
-        """Name the models, `provider:model`."""
+    def __init__(self, instead_of: str, model: str, *, claimed: bool = False) -> None:
+        """Name the models, `provider:model`, and say whether money was set aside and given back."""
         super().__init__(model)
         self.instead_of = instead_of
         self.model = model
+        self.claimed = claimed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ class Spending:
         applicable = self._parts.known.applicable(subjects)
         if applicable is not None and not applicable:
             return Hold(attempt=attempt, subjects={})
+        await self._prefer_cheaper(applicable or (), subjects, {target.model, *avoided})
         estimate = self._parts.prices.most_of(target.request, self._parts.clock())
         claim = Claim(
             attempt=attempt,
@@ -150,6 +152,23 @@ class Spending:
         if objection is not None:
             raise objection
         return hold
+
+    async def _prefer_cheaper(
+        self, applicable: Iterable[tuple[Budget, str]], subjects: dict[Scope, str], avoided: Collection[str]
+    ) -> None:
+        """Look before anything is set aside whether a budget beyond its soft limit wants a cheaper model.
+
+        Raises:
+            Downgrade: One does.
+        """
+        if not any(budget.on_soft == "downgrade" and budget.downgrade_to not in avoided for budget, _ in applicable):
+            return
+        budgets = self._parts.budgets
+        look = partial(budgets.call, partial(budgets.store.look, subjects), None)
+        for standing in await self._parts.in_thread(look) or ():
+            cheaper = standing.downgrade_to
+            if standing.on_soft == "downgrade" and standing.is_soft and cheaper and cheaper not in avoided:
+                raise Downgrade(subjects["model"], cheaper)
 
     async def may_enter(self, call: Call, target: Target) -> bool:
         """Whether to reserve again what was refused because of what others hold: there is room, or never will be."""
@@ -219,7 +238,7 @@ class Spending:
         if cheaper is not None:
             # First, so that the cheaper one has the room.
             await self._parts.in_thread(partial(self.release, hold))
-            raise Downgrade(model, cheaper)
+            raise Downgrade(model, cheaper, claimed=hold.held)
         if hold.held:
             self._parts.renewal.add(claim.attempt)
         return hold

@@ -161,6 +161,25 @@ def test_a_summary_that_cannot_be_written_does_not_fail_the_run(
     assert 1 == provider.count
 
 
+def test_a_summary_from_which_rows_are_missing_says_so(
+    llm: CachedLLM, summaries: Summaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PostgreSQL does not know yet is kept, and booked after the summary was written."""
+
+    def left(_: object) -> bool:
+        return False
+
+    @flow
+    def body() -> str:
+        llm.complete("What is a fuse?")
+        monkeypatch.setattr(type(llm.engine.ledger), "flush", left)
+        return str(flow_run.id)
+
+    (text,) = summaries(body())
+
+    assert text.startswith("**Incomplete:**")
+
+
 def prompt_about(topic: str) -> str:
     """Return a prompt."""
     return f"What is {topic}?"

@@ -171,6 +171,7 @@ def test_beyond_the_soft_limit_a_cheaper_model_answers(rig: Rig) -> None:
     assert [Decimal(4), Decimal("0.4"), Decimal("0.4")] == [answer.cost_usd for answer in answers]
     assert (Decimal("4.8"), 0) == standing(rig)
     assert [(MODEL, CHEAPER)] * 2 == [(event.model, event.cheaper) for event in rig.seen(Downgraded)]
+    assert [1, 1, 1] == [row.attempt for row in rig.rows]
 
 
 def test_where_the_dear_model_no_longer_fits_the_cheaper_one_may(rig: Rig) -> None:

@@ -144,7 +144,7 @@ def test_an_unknown_bound_says_why() -> None:
     shares = (share("unpriced", None),)
 
     assert (
-        f"The price of {MODEL} is unknown and a budget limits this call; set the price, or write"
+        f"The price of {MODEL} is unknown and a budget limits this call; set the price (COGNITION_PRICES), or write"
         " on_unknown_price='ceiling' or 'allow' in the budget."
     ) == str(Reservation(shares).objection(MODEL))
     assert (

@@ -134,8 +134,7 @@ class BudgetBooks:
     def alert(self, budget: Budget, counter: CounterBook, share: Share) -> tuple[Decimal, ...]:
         """Raise the alerts of a budget that are due and return their thresholds."""
         standing, refused = share.standing, share.outcome == "refused"
-        spoken_for = standing.used_usd + (standing.reserved_usd if refused else ZERO)
-        if spoken_for < budget.soft_limit * standing.total_usd:
+        if (refused and share.is_full_for_now) or standing.used_usd < budget.soft_limit * standing.total_usd:
             return ()
         due = {budget.soft_limit}
         if refused or standing.used_usd >= standing.total_usd:

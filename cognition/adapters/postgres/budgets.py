@@ -215,7 +215,7 @@ _FLUSH = "SELECT pg_logical_emit_message(true, 'cognition', '')"
 _columns = ", ".join(SHARE_COLUMNS)
 _shares_from = f"SELECT {_columns} FROM"
 _RESERVE = (
-    f"{_shares_from} budget_reserve_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(subjects)s::jsonb,"
+    f"{_shares_from} budget_reserve_v2(%(tenant)s, %(key)s::uuid, %(attempt)s, %(subjects)s::jsonb,"
     " %(estimate)s::numeric, %(holder)s, %(lease)s)"
 )
 _SETTLE = f"{_shares_from} budget_settle_v1(%(tenant)s, %(key)s::uuid, %(attempt)s, %(cost)s::numeric)"

@@ -151,9 +151,16 @@ class BudgetRulesContract:
     def test_a_refusal_near_the_limit_is_told_once(self, spender: Spender) -> None:
         """The hard limit is felt, though estimates never meet it exactly."""
         spender.put()
-        spender.spend("0.70")
-        spender.hold("0.20")
-        assert [SOFT, HARD] == _crossed(spender.reserve("0.20"))
+        spender.spend("0.40")
+        spender.settle(spender.hold("0.40"), "0.45")
+        assert [HARD] == _crossed(spender.reserve("0.20"))
+        assert [] == _crossed(spender.reserve("0.20"))
+
+    def test_a_call_that_must_wait_for_its_turn_alerts_nobody(self, spender: Spender) -> None:
+        """Money that is set aside is not spent: calls under way cost less as a rule."""
+        spender.put()
+        spender.spend("0.10")
+        spender.hold("0.85")
         assert [] == _crossed(spender.reserve("0.20"))
 
     def test_a_call_that_is_too_large_for_a_fresh_budget_alerts_nobody(self, spender: Spender) -> None:

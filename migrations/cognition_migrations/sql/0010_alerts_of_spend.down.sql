@@ -1,0 +1,1 @@
+DROP FUNCTION budget_reserve_v2(text, uuid, integer, jsonb, numeric, text, interval);
