@@ -13,6 +13,8 @@ from cognition.domain.budget_alert import ALERT_STATES, Alert, AlertState
 from cognition.domain.pricing import dollars
 from cognition.runtime import Cognition
 
+_ID_LETTERS = 8  # enough for `ack` and `resolve`, and for a terminal of 80 columns
+
 AlertId = Annotated[str, typer.Argument(help="Which alert, as `alerts` prints it.")]
 Note = Annotated[str, typer.Option(help="What others should know.")]
 
@@ -30,7 +32,7 @@ def list_alerts(
     if json_output:
         print_json([asdict(one) for one in alerts])
         return
-    columns = ("at", "budget", "reached", "spent", "of", "state", "by", "note", "id")
+    columns = ("id", "at", "budget", "reached", "spent", "of", "state")
     print_table("Alerts", columns, [_row(one) for one in alerts])
 
 
@@ -57,13 +59,11 @@ def _print(alert: Alert, *, json_output: bool) -> None:
 
 def _row(one: Alert) -> tuple[object, ...]:
     return (
+        str(one.alert_id)[:_ID_LETTERS],
         local_time(one.created_at),
         one.name,
         f"{one.threshold:.0%}",
         dollars(one.used_usd),
         dollars(one.limit_usd),
-        one.state,
-        one.acknowledged_by,
-        one.note,
-        one.alert_id,
+        f"{one.state} by {one.acknowledged_by} {one.note or ''}".strip() if one.acknowledged_by else one.state,
     )

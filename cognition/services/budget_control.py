@@ -231,7 +231,7 @@ class BudgetControl:
         Raises:
             ConfigurationError: There is no such alert, it is over, or nobody is named.
         """
-        alert = self._told(alert_id, self._admin.acknowledge(_alert_id(alert_id), _somebody(by), note))
+        alert = self._told(alert_id, self._admin.acknowledge(self._id_of(alert_id), _somebody(by), note))
         if alert.state == "resolved":
             raise ConfigurationError(f"Alert {alert_id} is resolved already; there is nothing to acknowledge.")
         return alert
@@ -242,7 +242,7 @@ class BudgetControl:
         Raises:
             ConfigurationError: There is no such alert, or nobody is named.
         """
-        return self._told(alert_id, self._admin.resolve(_alert_id(alert_id), _somebody(by), note))
+        return self._told(alert_id, self._admin.resolve(self._id_of(alert_id), _somebody(by), note))
 
     def deliver(self, sink: Callable[[Alert], None], limit: int = 100) -> Delivery:
         """Hand alerts that nobody delivered yet to a sink; one that it does not take comes again after a while.
@@ -340,6 +340,19 @@ class BudgetControl:
         spent = self._admin.spend_by_hour(standing.scope, standing.subject, _since(budget, standing, now))
         return forecast(standing, spent, now, budget.length)
 
+    def _id_of(self, alert_id: UUID | str) -> UUID:
+        """Return an alert's whole id, of which the beginning is enough."""
+        try:
+            return alert_id if isinstance(alert_id, UUID) else UUID(alert_id)
+        except ValueError:
+            pass
+        begins = str(alert_id).strip().lower()
+        known = self._admin.alerts(ALERT_STATES, _MOST) if len(begins) >= _SHORT_ID else ()
+        found = [one.alert_id for one in known if str(one.alert_id).startswith(begins)]
+        if len(found) != 1:
+            raise ConfigurationError(f"{alert_id!r} is no alert's id; see 'cognition budget alerts'.")
+        return found[0]
+
     def _told(self, alert_id: UUID | str, alert: Alert | None) -> Alert:
         if alert is None:
             raise ConfigurationError(f"There is no alert {alert_id}; see 'cognition budget alerts'.")
@@ -347,6 +360,7 @@ class BudgetControl:
 
 
 _MOST = 1000
+_SHORT_ID = 6  # digits at least, of which two alerts seldom have the same
 
 
 def _since(budget: Budget, standing: Standing, now: datetime) -> datetime:
@@ -358,13 +372,6 @@ def _amount(value: Decimal | str | int) -> Decimal:
     if not amount:
         raise ConfigurationError("An amount of nothing changes nothing; write more than 0 US dollars.")
     return amount
-
-
-def _alert_id(value: UUID | str) -> UUID:
-    try:
-        return value if isinstance(value, UUID) else UUID(value)
-    except ValueError:
-        raise ConfigurationError(f"{value!r} is no alert's id; see 'cognition budget alerts'.") from None
 
 
 def _somebody(name: str) -> str:
