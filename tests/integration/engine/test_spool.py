@@ -57,7 +57,8 @@ def test_killed_in_the_middle_of_calls_it_loses_none(own_stage: Stage, own_serve
     """Nor books one twice; and nothing is left in the spool."""
     engine, events = own_stage.open(), list[Event]()
     engine.observers.add(events.append)
-    own_stage.provider.default = Reply(delay_seconds=0.02)
+    # Slow enough for calls to be left when the server has been killed, on a busy machine too.
+    own_stage.provider.default = Reply(delay_seconds=0.2)
 
     def ask(number: int) -> None:
         own_stage.ask(engine, f"What is {number}?", cache="bypass")

@@ -138,7 +138,10 @@ def test_work_grows_no_faster_than_the_text() -> None:
     seconds: list[float] = []
     for size in (300, 3000):
         cached, asked = (" ".join(f"word{place % 97} alpha {end}" for place in range(size)) for end in ("one", "two"))
-        started = time.process_time()
-        compare(analyse(cached), analyse(asked))
-        seconds.append(time.process_time() - started)
+        rounds: list[float] = []
+        for _ in range(3):
+            started = time.thread_time()
+            compare(analyse(cached), analyse(asked))
+            rounds.append(time.thread_time() - started)
+        seconds.append(min(rounds))
     assert seconds[1] <= 30 * seconds[0]
