@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from cognition.domain.completion import Calls, Completion, CompletionRequest
-from cognition.domain.entry import Address, CacheEntry, Hit, Layer, Miss
+from cognition.domain.entry import FIRST_GENERATION, Address, CacheEntry, Hit, Layer, Miss
 from cognition.domain.fingerprint import addresses_of
 from cognition.domain.reservation import subjects_of
 from cognition.errors import CognitionError, OnlyCachedMiss, OutputInvalid
@@ -101,7 +101,11 @@ class CompletionService:
             if policies.cache.mode == "bypass":
                 return await errand.ask_provider(), True
             who = frozenset(subjects_of(call.request.tenant, call.attribution, call.model).items())
-            landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again, who)
+            while True:
+                landing = await self._parts.flights.run(missed.address, errand.run, errand.look_again, who)
+                # Somebody else's may have looked before an invalidation that this caller came after.
+                if landing.led or landing.result.generation >= (missed.generation or FIRST_GENERATION):
+                    break
         except OwnAnswer as own:
             return own.entry, True
         return landing.result, landing.led
