@@ -121,5 +121,5 @@ MARK = f"UPDATE budget_alerts SET delivered_at = clock_timestamp() WHERE {_this}
 # -- maintenance ------------------------------------------------------------------------------------------------------
 
 CLOSE = f"SELECT {_columns(ClosedPeriod)} FROM budget_close_v1(%(tenant)s, %(most)s)"  # noqa: S608  see above
-RECONCILE = f"SELECT {_columns(Drift)} FROM budget_reconcile_v2(%(tenant)s, %(actor)s, %(reason)s)"  # noqa: S608  see above
+RECONCILE = f"SELECT {_columns(Drift)} FROM budget_reconcile_v1(%(tenant)s, %(actor)s, %(reason)s)"  # noqa: S608  see above
 PURGE = "SELECT budget_purge_v1(%(tenant)s, %(age)s, %(most)s)"

@@ -21,6 +21,8 @@ DROP FUNCTION check_budget_status_v2(text, text);
 DROP FUNCTION budget_purge_v1(text, interval, integer);
 DROP FUNCTION budget_reconcile_v1(text, text, text);
 DROP FUNCTION budget_drift_v1(text, uuid, text, timestamptz);
+DROP FUNCTION budget_unbooked_v1(text, uuid, text, timestamptz);
+DROP TYPE budget_counter_drift_v1;
 DROP FUNCTION budget_close_v1(text, integer);
 DROP FUNCTION budget_transfer_v1(text, uuid, text, uuid, text, numeric, text, text);
 DROP FUNCTION budget_raise_v1(text, uuid, text, numeric, text, text);

@@ -9,8 +9,8 @@ If interrupted: nothing stays, the whole upgrade is one transaction.
 
 from cognition_migrations.sources import run
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -20,4 +20,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    run("0010_alerts_of_spend.down.sql")
+    run("0009_alerts_of_spend.down.sql")
