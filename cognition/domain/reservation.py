@@ -144,6 +144,15 @@ class Standing:
         """
         return self.used_usd + self.reserved_usd >= self.soft_limit * self.total_usd
 
+    @property
+    def wants_cheaper(self) -> bool:
+        """Whether the soft limit is reached and the cheaper model is to be asked then."""
+        return self.on_soft == "downgrade" and self.is_soft
+
+    def fits_alone(self, amount_usd: Decimal) -> bool:
+        """Whether there would be room for an amount if nothing were set aside."""
+        return self.used_usd + amount_usd <= self.total_usd
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossing:
@@ -181,7 +190,7 @@ class Share:
     @property
     def is_full_for_now(self) -> bool:
         """Whether there would be room if nothing were set aside."""
-        return self.standing.used_usd + (self.estimate_usd or Decimal(0)) <= self.standing.total_usd
+        return self.standing.fits_alone(self.estimate_usd or Decimal(0))
 
     @property
     def never_fits(self) -> bool:
@@ -226,7 +235,7 @@ class Reservation:
         refused = [one.standing for one in self.shares if one.outcome == "refused"]
         asking = [
             *(one for one in refused if "downgrade" in (one.on_soft, one.on_hard)),
-            *(one.standing for one in self.shares if one.standing.on_soft == "downgrade" and one.standing.is_soft),
+            *(one.standing for one in self.shares if one.standing.wants_cheaper),
         ]
         wished = (one.downgrade_to for one in asking)
         return next((model for model in wished if model is not None and model not in avoided), None)

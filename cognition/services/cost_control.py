@@ -98,7 +98,6 @@ class CostControl:
     def book(self, call: Call, address: Address, attempt: Attempt) -> None:
         """Book one attempt: at once when it cost money, with the next batch when it was free; blocks."""
         hold = attempt.hold
-        cost = hold.cost_unless_told(attempt.cost)
         row = LedgerRow(
             tenant=call.request.tenant,
             namespace=call.request.namespace,
@@ -108,14 +107,14 @@ class CostControl:
             model=attempt.model,
             requested_model=call.request.model,
             usage=attempt.usage,
-            cost=cost,
+            cost=attempt.cost,
             status=attempt.status,
             attempt=hold.attempt.attempt,
             latency_ms=attempt.latency.total_seconds() * 1000,
             error=attempt.error,
             created_at=self._clock(),
         )
-        if attempt.status in {"ok", "failed_billed"} or (hold.pays and cost is not FREE):
+        if attempt.status in {"ok", "failed_billed"} or (hold.pays and attempt.cost is not FREE):
             try:
                 settled = self._buffer.settle(Settlement(row=row, held=hold.held, subjects=hold.subjects))
             finally:

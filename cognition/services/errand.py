@@ -280,6 +280,7 @@ class Errand:
             failed = replace(failed, status="failed_billed")
         else:
             failed = replace(failed, cost=FREE)
+        failed = replace(failed, cost=failed.hold.cost_unless_told(failed.cost))
         await self._parts.in_thread(partial(self._parts.costs.book, self._call, self._address, failed))
 
 

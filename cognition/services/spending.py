@@ -11,7 +11,7 @@ from functools import partial
 from cognition.domain.budget import Budget, Scope
 from cognition.domain.completion import Call
 from cognition.domain.pricing import Cost
-from cognition.domain.reservation import CallAttempt, Claim, Reservation, subjects_of
+from cognition.domain.reservation import CallAttempt, Claim, Reservation, Standing, subjects_of
 from cognition.domain.routing import Target
 from cognition.errors import BudgetUnavailable, CacheUnavailable
 from cognition.events import BudgetCrossed, Emit
@@ -163,22 +163,21 @@ class Spending:
         """
         if not any(budget.on_soft == "downgrade" and budget.downgrade_to not in avoided for budget, _ in applicable):
             return
-        budgets = self._parts.budgets
-        look = partial(budgets.call, partial(budgets.store.look, subjects), None)
-        for standing in await self._parts.in_thread(look) or ():
+        for standing in await self._look(subjects) or ():
             cheaper = standing.downgrade_to
-            if standing.on_soft == "downgrade" and standing.is_soft and cheaper and cheaper not in avoided:
+            if standing.wants_cheaper and cheaper and cheaper not in avoided:
                 raise Downgrade(subjects["model"], cheaper)
 
     async def may_enter(self, call: Call, target: Target) -> bool:
         """Whether to reserve again what was refused because of what others hold: there is room, or never will be."""
-        subjects = subjects_of(call.request.tenant, call.attribution, target.model)
-        look = partial(self._parts.budgets.store.look, subjects)
-        standings = await self._parts.in_thread(partial(self._parts.budgets.call, look, None))
+        standings = await self._look(subjects_of(call.request.tenant, call.attribution, target.model))
         estimate = self._parts.prices.most_of(target.request, self._parts.clock()).usd or Decimal(0)
-        if standings is None:
-            return True
-        return not any(estimate > one.remaining_usd and estimate + one.used_usd <= one.total_usd for one in standings)
+        return not any(estimate > one.remaining_usd and one.fits_alone(estimate) for one in standings or ())
+
+    async def _look(self, subjects: dict[Scope, str]) -> list[Standing] | None:
+        """Return how the budgets stand that apply to a call, None while their store is away."""
+        budgets = self._parts.budgets
+        return await self._parts.in_thread(partial(budgets.call, partial(budgets.store.look, subjects), None))
 
     def tell(self, tenant: str, reservation: Reservation) -> None:
         """Pass on what a reservation or a settlement says: thresholds that were reached, and how counters stand."""
