@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,21 @@ class Browser:
         self._driver.get(self.site + path)
         for words in expected:
             self.wait_for(words)
+
+    def keep_opening(self, path: str, words: str) -> None:
+        """Go to a page again and again until words stand on it, which it does not add by itself."""
+        self.open(path)
+        patience = WebDriverWait(self._driver, 2 * _PATIENCE_SECONDS, poll_frequency=0.5)
+        opened = time.monotonic()
+
+        def appeared(_: object) -> bool:
+            nonlocal opened
+            if time.monotonic() - opened > _PATIENCE_SECONDS / 6:
+                self.open(path)
+                opened = time.monotonic()
+            return words in self.text
+
+        patience.until(appeared, f"{words!r} does not appear")
 
     @property
     def text(self) -> str:

@@ -77,6 +77,8 @@ def run_demo(model: str | None, source: Path | None, count: int, *, quiet: bool)
     # A small machine that does something else as well may need minutes for a text.
     os.environ.setdefault("COGNITION_RESILIENCE__ATTEMPT_TIMEOUT", _PATIENCE_SECONDS)
     os.environ.setdefault("COGNITION_RESILIENCE__DEADLINE", _PATIENCE_SECONDS)
+    # One call in a hundred more, in the background: the figures of the passes would not always add up.
+    os.environ.setdefault("COGNITION_SEMANTIC__CHECK_SHARE", "0")
     console = Console(stderr=quiet)
     texts = read_documents(source, count)
     with console.status("Starting PostgreSQL and Valkey …"):
