@@ -32,6 +32,7 @@ from cognition.domain.completion import (
     check_prompt,
     check_prompts,
 )
+from cognition.domain.measured import Measured
 from cognition.domain.output import output_type
 from cognition.domain.routing import Fallback, fallbacks_of
 from cognition.domain.semantic_policy import SemanticMode, SemanticPolicy, semantic_policy_of
@@ -45,6 +46,7 @@ from cognition.services.budget_control import BudgetControl
 from cognition.services.cache_control import CacheControl
 from cognition.services.errand import Unanswered
 from cognition.services.maintenance import Maintenance
+from cognition.services.measuring import measure
 from cognition.services.policies import Policies
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
@@ -161,6 +163,14 @@ class Cognition:
     def budgets(self) -> BudgetControl:
         """Set budgets, see how they stand, adjust them, and look after their alerts."""
         return self._machinery.budget_control
+
+    def measure(self) -> Measured:
+        """Return what monitoring sees: totals of all processes, and how budgets, breakers and the spool stand.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        return measure(self._machinery.measuring)
 
     @property
     def observers(self) -> Observers:

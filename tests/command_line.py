@@ -6,8 +6,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from unittest.mock import patch
 
 from cognition.cli import main
@@ -77,3 +77,21 @@ def refusal(environment: Mapping[str, str], *arguments: str, secret: str = "", a
     assert line.endswith(".")
     assert not secret or secret not in line
     return line.removeprefix("Error: ")
+
+
+@contextmanager
+def exporter_process(environment: Mapping[str, str]) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Run `cognition exporter` in a process of its own; yield it and the address of its metrics.
+
+    Args:
+        environment: Variables besides those of this process.
+    """
+    command = [*_COMMAND, "exporter", "--port", "0"]
+    with subprocess.Popen(command, env=_environment(environment), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert said.startswith("Metrics are at "), said
+            yield process, said.split()[3]
+        finally:
+            process.kill()

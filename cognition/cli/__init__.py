@@ -18,6 +18,7 @@ from cognition.cli.budget import budget_app
 from cognition.cli.cache import cache_app, stats
 from cognition.cli.database import db_app
 from cognition.cli.doctor import doctor
+from cognition.cli.exporter import exporter
 from cognition.cli.ledger import report
 from cognition.cli.servers import down, status, up
 from cognition.errors import CognitionError
@@ -51,6 +52,7 @@ def every_command(*, version: Version = False) -> None:
 for command in (up, down, status, doctor, stats):
     app.command()(command)
 app.command("report")(report)
+app.command()(exporter)
 app.add_typer(db_app, name="db")
 app.add_typer(cache_app, name="cache")
 app.add_typer(breaker_app, name="breaker")

@@ -18,13 +18,14 @@ from cognition.domain.semantic_policy import SemanticPolicy
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock, PairStore, Prices
 from cognition.services.chargeback import ChargeStore
+from cognition.services.measuring import TotalsStore
 
 _HOUR: Final = timedelta(hours=1)
 _BYTES_A_TOKEN: Final = 4  # of English text; a vector's price is a small part of a call's, so no closer guess is needed
 _LOCAL: Final = "local:"
 
 
-class ReportStore(ChargeStore, Protocol):
+class ReportStore(ChargeStore, TotalsStore, Protocol):
     """What reports read; see `cognition.adapters.postgres.report_store`."""
 
     def look_ups(self, windows: Windows) -> list[LookUps]:

@@ -3,6 +3,7 @@
 Nothing else constructs an adapter.
 """
 
+from cognition.wiring.exporting import collector_of
 from cognition.wiring.machinery import Machinery, assemble, build
 from cognition.wiring.models import embedder_alone, verifier_alone
 from cognition.wiring.semantic import Models
@@ -14,6 +15,7 @@ __all__ = [
     "Stores",
     "assemble",
     "build",
+    "collector_of",
     "database_of",
     "embedder_alone",
     "open_stores",

@@ -32,6 +32,7 @@ from cognition.services.layered_cache import LayeredCache
 from cognition.services.ledger_buffer import LedgerBuffer
 from cognition.services.ledger_writer import Books
 from cognition.services.maintenance import UpkeepParts
+from cognition.services.measuring import MeasuringParts
 from cognition.services.reporting import LedgerReports
 from cognition.services.reports import Reports
 from cognition.services.second_opinion import OpinionParts, SecondOpinion
@@ -72,6 +73,7 @@ class Machinery:
         money: What budgets need.
         budget_control: What people do to budgets.
         failures: Errors of calls, by flow run.
+        measuring: What monitoring sees.
         stores: Where everything is kept.
     """
 
@@ -94,6 +96,7 @@ class Machinery:
     money: Money
     budget_control: BudgetControl
     failures: FailureCounts
+    measuring: MeasuringParts
     stores: Stores
 
 
@@ -133,6 +136,8 @@ def assemble(
     base = _base(stores, settings, models, clock, loop)
     parts = _collaborators(base, models, clock, loop)
     completion = CompletionService(parts, clock, base.observers.emit)
+    breaker_control = BreakerControl(stores.breakers, base.circuits, base.observers.emit)
+    budget_control = BudgetControl(stores.budgets, settings.tenant, clock, base.money.known.forget)
     _second_opinion(base, completion, loop)
     return Machinery(
         completion=completion,
@@ -150,10 +155,17 @@ def assemble(
         embeddings=base.near.embeddings if base.near else None,
         breakers=(*base.breakers, base.money.breaker),
         circuits=base.circuits,
-        breaker_control=BreakerControl(stores.breakers, base.circuits, base.observers.emit),
+        breaker_control=breaker_control,
         money=base.money,
         failures=base.failures,
-        budget_control=BudgetControl(stores.budgets, settings.tenant, clock, base.money.known.forget),
+        budget_control=budget_control,
+        measuring=MeasuringParts(
+            totals=stores.reports,
+            budgets=budget_control,
+            breakers=breaker_control,
+            spool=stores.spool,
+            tenant=settings.tenant,
+        ),
         stores=stores,
     )
 

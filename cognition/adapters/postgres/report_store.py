@@ -8,6 +8,7 @@ from cognition.adapters.postgres import hit_rates
 from cognition.adapters.postgres.charges import charges
 from cognition.domain.charges import ChargeQuery, Charges
 from cognition.domain.hit_rate import Embedded, LookUps, Missed, Refused, Windows
+from cognition.domain.measured import ServedTotal
 
 
 class PostgresReports:
@@ -44,3 +45,7 @@ class PostgresReports:
     def embedded(self, windows: Windows) -> list[Embedded]:
         """Return what embedders had to do since the window began."""
         return hit_rates.embedded(self._engine, windows)
+
+    def served_totals(self, tenant: str) -> list[ServedTotal]:
+        """Return what each layer did for the calls of each model, since the first of them."""
+        return hit_rates.served_totals(self._engine, tenant)
