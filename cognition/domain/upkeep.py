@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+LEDGER_DAYS_LEAST: Final = 93
+"""How long rows of the ledger are kept at least: a quarter, which is as far as forecasts of budgets look back."""
+
 _DEAD_SHARE: Final = 0.3  # autovacuum's own default begins at a fifth
 _DEAD_ROWS: Final = 10_000
 _UNSEEN: Final = timedelta(days=7)

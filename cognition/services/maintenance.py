@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from cognition.domain.upkeep import TableHealth
+from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth
+from cognition.errors import ConfigurationError
 from cognition.ports import Clock
 from cognition.services.semantic_upkeep import ReEmbedded
 
@@ -21,6 +22,10 @@ class UpkeepStore(Protocol):
 
     def purge_semantic(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` vectors and pairs that were last used and met before a time; return how many."""
+        ...
+
+    def roll_up(self, before: datetime, limit: int) -> int:
+        """Add up to `limit` ledger rows from before a time to the history, and delete them; return how many."""
         ...
 
     def tables(self) -> list[TableHealth]:
@@ -116,6 +121,34 @@ class Maintenance:
             CacheUnavailable: PostgreSQL does not answer.
         """
         return _in_batches(lambda limit: self._breakers.purge(keep, limit), most)
+
+    def roll_up_ledger(self, keep: timedelta, most: int = MOST) -> int:
+        """Delete old rows of the ledger, whose sums are kept; return how many.
+
+        Reports add up to the same to the last digit, in any calendar, by workflow, user, team, task, model, layer and
+        day. Which run and request it was is forgotten. Rows stay for as long as a reservation of a budget belongs to
+        them. A row that is written again later, from a spool that was away for so long, would be booked anew.
+
+        The table has no partitions that could be dropped instead: see revision 0010.
+
+        Args:
+            keep: For how long they are kept; forecasts of budgets look back 93 days.
+            most: How many at most.
+
+        Raises:
+            ConfigurationError: It is too short.
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        if keep < timedelta(days=LEDGER_DAYS_LEAST):
+            raise ConfigurationError(
+                f"The ledger is kept for {LEDGER_DAYS_LEAST} days at least, not {keep}, because forecasts of budgets"
+                " look back so far; give a longer time."
+            )
+        store = self._parts.store
+        if store is None:
+            return 0
+        before = self._parts.clock() - keep
+        return _in_batches(lambda limit: store.roll_up(before, limit), most)
 
     def reembed(self, most: int = 10_000) -> ReEmbedded | None:
         """Let the present embedder find what was kept with another one; None when there is no embedder.

@@ -10,7 +10,7 @@ from prefect import State, flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel, Field
 
-from cognition.domain.upkeep import TableHealth
+from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth
 from cognition.services.markdown import table
 from cognition_flows.budgets import purge_reservations
 from cognition_flows.pictures import bars
@@ -32,6 +32,11 @@ class Keep(BaseModel):
     breaker_history_days: float = Field(default=90, ge=1, description="Changes of circuit breakers.")
     reservations_days: float = Field(
         default=30, ge=1, description="Ended reservations of budgets, which only kept repetitions harmless."
+    )
+    ledger_days: float | None = Field(
+        default=None,
+        ge=LEDGER_DAYS_LEAST,
+        description="Rows of the ledger; afterwards only their sums, without runs. Empty keeps them for ever.",
     )
     reembed: int = Field(default=10_000, ge=0, description="Answers a run that are moved to a new embedder, at most.")
 
@@ -59,6 +64,8 @@ def maintain_store(
         "old changes of breakers deleted": purge_breaker_history(llm, keep.breaker_history_days, return_state=True),
         "answers moved to the present embedder": reembed(llm, keep.reembed, return_state=True),
         "old reservations deleted": purge_reservations(llm, keep.reservations_days, return_state=True),
+        # After the reservations, without which their rows may go too.
+        "old ledger rows added up and deleted": roll_up_ledger(llm, keep.ledger_days, return_state=True),
         _repaired(repair_budgets): reconcile_budgets(llm, repair=repair_budgets, return_state=True),
     }
     done = {what: state.result() for what, state in states.items() if state.is_completed()}
@@ -97,6 +104,12 @@ def reembed(llm: str | None, most: int) -> int:
     """Give answers that another embedder keeps a vector of the present one; return how many."""
     moved = engine_of(llm).maintenance.reembed(most) if most else None
     return 0 if moved is None else moved.moved
+
+
+@step("add up and delete old ledger rows")
+def roll_up_ledger(llm: str | None, days: float | None) -> int:
+    """Delete ledger rows that are some days old, whose sums are kept; return how many."""
+    return 0 if days is None else engine_of(llm).maintenance.roll_up_ledger(timedelta(days=days))
 
 
 @step("reconcile budgets")

@@ -24,7 +24,7 @@ from cognition.errors import CognitionError
 from cognition.testing import FakeOpenAI, Reply, Usage
 from cognition_blocks import CachedLLM
 from cognition_flows.reports import report_costs, report_hit_rate
-from cognition_flows.upkeep import maintain_store
+from cognition_flows.upkeep import Keep, maintain_store
 from cognition_flows.warming import WarmLimits, WarmSource, warm_cache
 from tests.integration.engine.stage import wait_until
 
@@ -169,6 +169,21 @@ def test_the_store_is_maintained(llm: CachedLLM, saved: str, sql: Callable[[str]
     text = artifacts("cognition-store")[0]
     assert "| llm_cache | " in text
     assert "### What a person should do" in text
+
+
+def test_old_ledger_rows_are_added_up_and_deleted(llm: CachedLLM, saved: str, sql: Callable[[str], list[Any]]) -> None:
+    """Only when a time is given; the report of everything is the same before and after."""
+    for number in range(3):
+        llm.complete(f"{PROMPT} {number}")
+    llm.engine.ledger.flush()
+    sql("UPDATE llm_cost_tracking SET created_at = created_at - interval '100 days'")
+    before = llm.engine.reports.costs(["workflow", "model", "day"])
+
+    done = [maintain_store(keep, saved) for keep in (Keep(), Keep(ledger_days=93), Keep(ledger_days=93))]
+
+    assert [0, 3, 0] == [one["old ledger rows added up and deleted"] for one in done]
+    assert [(0,)] == sql("SELECT count(*) FROM llm_cost_tracking")
+    assert before == llm.engine.reports.costs(["workflow", "model", "day"])
 
 
 def test_a_step_that_cannot_be_done_fails_the_run(saved: str, sql: Callable[[str], list[Any]]) -> None:

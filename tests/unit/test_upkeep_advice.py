@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cognition.domain.upkeep import TableHealth
+from cognition.errors import ConfigurationError
 from cognition.services.maintenance import Maintenance, UpkeepParts
 from cognition.testing import FakeClock
 from cognition.testing.contracts.samples import NOON
@@ -50,6 +51,11 @@ class _Hoard:
         self.rows -= deleted
         return deleted
 
+    def roll_up(self, before: datetime, limit: int) -> int:
+        """Delete some."""
+        assert NOON - timedelta(days=93) == before
+        return self.purge_semantic(NOON - timedelta(days=30), limit)
+
     def tables(self) -> list[TableHealth]:
         """Return none."""
         return []
@@ -66,3 +72,14 @@ def test_deleting_in_batches(rows: int, most: int, limits: list[int]) -> None:
     maintenance = Maintenance(parts, rig.engine.cache, rig.engine.breakers)
     assert (min(rows, most), limits) == (maintenance.purge_questions(most=most), hoard.limits)
     assert (None, [], 0) == (maintenance.reembed(), maintenance.tables(), maintenance.purge_answers())
+
+
+def test_old_ledger_rows_go_in_batches_and_none_too_early() -> None:
+    """Forecasts of budgets need a quarter of them; where there are no tables there is nothing to do."""
+    hoard, rig = _Hoard(25_000), Rig()
+    parts = UpkeepParts(store=hoard, has_embedder=False, clock=FakeClock(NOON))
+    maintenance = Maintenance(parts, rig.engine.cache, rig.engine.breakers)
+    assert (25_000, [10_000] * 3) == (maintenance.roll_up_ledger(timedelta(days=93)), hoard.limits)
+    with pytest.raises(ConfigurationError, match="93 days at least"):
+        maintenance.roll_up_ledger(timedelta(days=92))
+    assert 0 == rig.engine.maintenance.roll_up_ledger(timedelta(days=93))
