@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth
+from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth, VectorIndex
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock
 from cognition.services.semantic_upkeep import ReEmbedded
@@ -42,6 +42,14 @@ class Cache(Protocol):
 
     def reembed(self, limit: int = ...) -> ReEmbedded:
         """Let the present embedder find what was kept with another one."""
+        ...
+
+    def vector_index(self) -> VectorIndex:
+        """Return how the vectors of L3 are searched."""
+        ...
+
+    def build_vector_index(self, lists: int | None = ...) -> str:
+        """Build an IVFFlat index for them; return its name."""
         ...
 
 
@@ -161,6 +169,27 @@ class Maintenance:
         """
         return self._cache.reembed(most) if self._parts.has_embedder else None
 
+    def vector_index(self) -> VectorIndex | None:
+        """Return how the vectors of L3 are searched; None when there is no embedder.
+
+        Raises:
+            CacheUnavailable: PostgreSQL does not answer.
+        """
+        return self._cache.vector_index() if self._parts.has_embedder else None
+
+    def build_index(self) -> str | None:
+        """Build an IVFFlat index for the vectors of L3 if one is due, while others read and write; return its name.
+
+        It is due when a bulk load has left many vectors that no index finds, and again when they have become twice as
+        many. Otherwise nothing is done and None is returned.
+
+        Raises:
+            ConfigurationError: The server may not use enough memory to sort them.
+            CacheUnavailable: PostgreSQL does not answer, or gave the build up.
+        """
+        index = self.vector_index()
+        return self._cache.build_vector_index() if index is not None and index.is_due else None
+
     def tables(self) -> Sequence[TableHealth]:
         """Return what the tables take, largest first.
 
@@ -169,10 +198,11 @@ class Maintenance:
         """
         return [] if self._parts.store is None else self._parts.store.tables()
 
-    def advice(self, tables: Sequence[TableHealth]) -> list[str]:
-        """Return what a person should do about some tables."""
+    def advice(self, tables: Sequence[TableHealth], index: VectorIndex | None = None) -> list[str]:
+        """Return what a person should do about some tables and the index of L3."""
         now = self._parts.clock()
-        return [advice for table in tables if (advice := table.advice(now)) is not None]
+        advice = [*(table.advice(now) for table in tables), None if index is None else index.advice()]
+        return [one for one in advice if one is not None]
 
 
 def _in_batches(purge: Callable[[int], int], most: int) -> int:

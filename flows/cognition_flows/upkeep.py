@@ -47,6 +47,7 @@ def maintain_store(
     llm: LLM = None,
     *,
     repair_budgets: bool = False,
+    build_index: bool = False,
 ) -> dict[str, int]:
     """Delete what is expired or old, re-embed, check what budgets count, and advise about the tables.
 
@@ -57,12 +58,14 @@ def maintain_store(
         keep: How long things are kept.
         llm: Name of a Cached LLM block whose store is meant; empty means the worker's environment.
         repair_budgets: Whether budgets that count something else than the ledger says are adjusted, or only reported.
+        build_index: Whether an IVFFlat index is built when a bulk load of similar prompts needs one, or only advised.
     """
     states: dict[str, State[int]] = {
         "expired answers deleted": purge_answers(llm, return_state=True),
         "old questions deleted": purge_questions(llm, keep.questions_days, return_state=True),
         "old changes of breakers deleted": purge_breaker_history(llm, keep.breaker_history_days, return_state=True),
         "answers moved to the present embedder": reembed(llm, keep.reembed, return_state=True),
+        "vector indexes built": build_vector_index(llm, wanted=build_index, return_state=True),
         "old reservations deleted": purge_reservations(llm, keep.reservations_days, return_state=True),
         # After the reservations, without which their rows may go too.
         "old ledger rows added up and deleted": roll_up_ledger(llm, keep.ledger_days, return_state=True),
@@ -106,6 +109,16 @@ def reembed(llm: str | None, most: int) -> int:
     return 0 if moved is None else moved.moved
 
 
+@step("build the index of a bulk load")
+def build_vector_index(llm: str | None, *, wanted: bool) -> int:
+    """Build an IVFFlat index if one is due, and say how vectors are searched now; return how many were built."""
+    maintenance = engine_of(llm).maintenance
+    built = maintenance.build_index() if wanted else None
+    if wanted and (index := maintenance.vector_index()) is not None:
+        get_run_logger().info("%s%s", f"Built {built}. " if built else "", index.standing)
+    return 0 if built is None else 1
+
+
 @step("add up and delete old ledger rows")
 def roll_up_ledger(llm: str | None, days: float | None) -> int:
     """Delete ledger rows that are some days old, whose sums are kept; return how many."""
@@ -131,7 +144,7 @@ def look_at_tables(llm: str | None) -> tuple[Sequence[TableHealth], Sequence[str
     """Return what the tables take, and what a person should do about them."""
     maintenance = engine_of(llm).maintenance
     tables = maintenance.tables()
-    return tables, maintenance.advice(tables)
+    return tables, maintenance.advice(tables, maintenance.vector_index())
 
 
 def _repaired(repair: bool) -> str:  # noqa: FBT001  a private function of one argument
