@@ -91,13 +91,14 @@ def test_the_form_of_a_model(window: Browser) -> None:
 
 
 def test_the_form_of_a_budget(window: Browser) -> None:
-    """Choices are chosen, numbers are numbers, and nothing asks for JSON."""
+    """Choices are chosen, numbers are numbers, nothing asks for JSON, and only the limit is not optional."""
     window.open("/v2/blocks/catalog/llm-budget/create", "Cheaper model", "Select a block...")
     choices = ("Scope", "Period", "Beyond the soft limit", "At the limit", "Unknown prices", "While PostgreSQL is away")
     assert {"listbox"} == {window.control(title).get_attribute("aria-haspopup") for title in choices}
     assert "0.8" == window.control("Soft limit").get_attribute("value")
     assert 0 == window.count(".cm-editor")
     assert 'Property is type "None"' not in window.text
+    assert {"Limit (US dollars)", "Soft limit (Optional)"} <= set(window.text.splitlines())
 
 
 def test_a_model_that_is_saved_in_the_form_is_the_one_that_was_meant(window: Browser, site: str) -> None:
