@@ -36,6 +36,8 @@ budget.apply()
 ```
 """
 
+    _form_required: ClassVar[tuple[str, ...]] = ("limit_usd",)
+
     scope: Scope = Field(
         default="workflow",
         title="Scope",
@@ -172,6 +174,8 @@ budget.apply()
 
     def apply(self) -> UUID:
         """Let the budget count from now on, in all processes; what was spent under the same one before stays spent.
+
+        The block is the whole truth: what it does not name gets its default, whatever the same budget had before.
 
         Returns:
             The id of the budget.

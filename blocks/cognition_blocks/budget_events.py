@@ -19,6 +19,7 @@ from prefect.events import emit_event
 from prefect.events.schemas.events import Event
 
 from cognition.domain.budget_alert import Alert
+from cognition.domain.pricing import dollars
 from cognition.errors import ConfigurationError
 
 SOFT_LIMIT = "cognition.budget.soft_limit"
@@ -107,13 +108,15 @@ def _require_server() -> None:
 
 
 def _payload(alert: Alert) -> dict[str, str]:
-    """Return the figures; money as text, because JSON knows no decimals."""
+    """Return the figures; money as text, because JSON knows no decimals, and once more as people read it."""
     return {
         "alert_id": str(alert.alert_id),
         "threshold": str(alert.threshold),
         "limit_usd": str(alert.limit_usd),
         "used_usd": str(alert.used_usd),
         "reserved_usd": str(alert.reserved_usd),
+        "limit": dollars(alert.limit_usd),
+        "used": dollars(alert.used_usd),
         "period_start": alert.period_start.isoformat(),
     }
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 _Schema = dict[str, Any]
 
 
-def form_of(schema: _Schema, order: Sequence[str]) -> _Schema:
+def form_of(schema: _Schema, order: Sequence[str], required: Sequence[str]) -> _Schema:
     """Return the schema of a block, made a form that people can fill in.
 
     A field that may be None would be a switch between a type and "None" before anybody can write a word. Here it is a
@@ -17,12 +17,18 @@ def form_of(schema: _Schema, order: Sequence[str]) -> _Schema:
     Args:
         schema: As Prefect makes it of the block.
         order: Names of all fields, or of none, which leaves them in the order of the class.
+        required: Names of fields that have a default in the class, because every document must load, and that people
+            must fill in all the same.
     """
     for model in [schema, *schema.get("definitions", {}).values()]:
         properties = cast("dict[str, _Schema]", model.get("properties", {}))
         properties.update({name: _without_none(field) for name, field in properties.items()})
     for position, name in enumerate(order):
         schema["properties"][name]["position"] = position
+    if required:
+        schema["required"] = [*required]
+        for name in required:
+            del schema["properties"][name]["default"]  # of which the form would make a value that was given
     return schema
 
 

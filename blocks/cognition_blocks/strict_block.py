@@ -22,6 +22,7 @@ class StrictBlock(Block):
     """
 
     _form_order: ClassVar[tuple[str, ...]] = ()
+    _form_required: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **fields: Any) -> None:
         """Make a block of its fields.
@@ -45,7 +46,7 @@ class StrictBlock(Block):
     @classmethod
     def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Return what Prefect's server keeps of the fields, of which its UI makes a form."""
-        return form_of(super().model_json_schema(*arguments, **options), cls._form_order)
+        return form_of(super().model_json_schema(*arguments, **options), cls._form_order, cls._form_required)
 
     @classmethod
     def _accepted(cls) -> set[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Annotated, cast
+from decimal import Decimal
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -14,9 +16,11 @@ from cognition.cli.budget_upkeep import close, forecast, purge, reconcile
 from cognition.cli.options import command_of
 from cognition.cli.output import AsJson, local_time, print_json, print_table
 from cognition.domain.budget import PERIODS, SCOPES, Budget
+from cognition.domain.budget_change import changed, differences, same_budget
 from cognition.domain.budget_name import name_of
 from cognition.domain.pricing import dollars
 from cognition.domain.reservation import Standing
+from cognition.errors import ConfigurationError
 from cognition.runtime import Cognition
 from cognition.services.budget_control import Who
 
@@ -33,50 +37,87 @@ for command in (forecast, reconcile, close, purge):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What may be spent."""
+    """What may be spent; what is None stays as it is, or is what a new budget has by default."""
 
     scope: Annotated[str, typer.Option(help=f"Whose spend is limited: {', '.join(SCOPES)}.")]
-    limit: Annotated[str, typer.Option(help="How much, in US dollars, such as 5.00.")]
     period: Annotated[str, typer.Option(help=f"After what time spending begins anew: {', '.join(PERIODS)}.")]
+    limit: Annotated[str | None, typer.Option(help="How much, in US dollars, such as 5.00; a new one needs it.")] = None
     subject: Annotated[str, typer.Option(help="Which user, workflow …; * for each of them separately.")] = "*"
     length_hours: Annotated[int, typer.Option(help="Of a rolling period: how many hours.", min=0)] = 0
-    timezone: Annotated[str, typer.Option(help="Whose calendar counts, such as Europe/Berlin.")] = "UTC"
-    week_start: Annotated[int, typer.Option(help="Of a weekly period: 1 is Monday, 7 is Sunday.")] = 1
-    soft_limit: Annotated[str, typer.Option(help="Share of the limit at which an alert is raised.")] = "0.8"
-    on_soft: Annotated[str, typer.Option(help="Beyond the soft limit: warn or downgrade.")] = "warn"
-    on_hard: Annotated[str, typer.Option(help="When a call no longer fits: block or downgrade.")] = "block"
+    timezone: Annotated[str | None, typer.Option(help="Whose calendar counts, such as Europe/Berlin, else UTC.")] = None
+    week_start: Annotated[
+        int | None, typer.Option(help="Of a weekly period: 1 is Monday, 7 is Sunday, else Monday.")
+    ] = None
+    soft_limit: Annotated[
+        str | None, typer.Option(help="Share of the limit at which an alert is raised, else 0.8.")
+    ] = None
+    on_soft: Annotated[str | None, typer.Option(help="Beyond the soft limit: warn, or else downgrade.")] = None
+    on_hard: Annotated[str | None, typer.Option(help="When a call no longer fits: block, or else downgrade.")] = None
     downgrade_to: Annotated[str | None, typer.Option(help="The cheaper model, as provider:model.")] = None
     on_unknown_price: Annotated[
-        str, typer.Option(help="Calls of models whose price nobody knows: refuse, ceiling or allow.")
-    ] = "refuse"
+        str | None, typer.Option(help="Calls of models whose price nobody knows: refuse, or else ceiling or allow.")
+    ] = None
     price_ceiling: Annotated[str | None, typer.Option(help="What such a call sets aside under ceiling.")] = None
-    on_store_down: Annotated[str, typer.Option(help="While PostgreSQL is away: closed, open or last_known.")] = "closed"
+    on_store_down: Annotated[
+        str | None, typer.Option(help="While PostgreSQL is away: closed, or else open or last_known.")
+    ] = None
     last_known_minutes: Annotated[int | None, typer.Option(help="For how long last_known is good.", min=1)] = None
     by: By = None
     json_output: AsJson = False
 
-
-def set_budget(wanted: Wanted) -> None:
-    """Let a budget count from now on; one of the same scope, subject and period is changed, and its spend stays."""
-    known = {name: value for name, value in asdict(wanted).items() if name not in _OF_OTHER_NAMES}
-    age = wanted.last_known_minutes
-    budget = Budget(
-        **known,  # it refuses words that it does not know
-        limit_usd=wanted.limit,
-        length=timedelta(hours=wanted.length_hours),
-        price_ceiling_usd=wanted.price_ceiling,
-        last_known_max_age=None if age is None else timedelta(minutes=age),
-    )
-    with Cognition.open() as engine:
-        budget_id = engine.budgets.set(budget, by=somebody(wanted.by))
-    if wanted.json_output:
-        print_json({"budget_id": budget_id, "name": name_of(budget), "limit_usd": budget.limit_usd})
-    else:
-        limit = dollars(budget.limit_usd)
-        typer.echo(f"{name_of(budget)} may spend {limit}, for every process; its id is {budget_id}.")
+    def named(self) -> dict[str, Any]:
+        """Return the fields of a budget that were named; it refuses words that it does not know."""
+        known = {name: value for name, value in asdict(self).items() if name not in _OF_OTHER_NAMES}
+        minutes = self.last_known_minutes
+        known |= {
+            "limit_usd": self.limit,
+            "length": timedelta(hours=self.length_hours),
+            "price_ceiling_usd": self.price_ceiling,
+            "last_known_max_age": None if minutes is None else timedelta(minutes=minutes),
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 _OF_OTHER_NAMES = ("limit", "length_hours", "price_ceiling", "last_known_minutes", "by", "json_output")
+
+
+def set_budget(wanted: Wanted) -> None:
+    """Let a budget count from now on. Of one that is there only what is named is changed, and its spend stays.
+
+    Scope, subject and period tell which one is meant, of a rolling one its length too.
+    """
+    named = wanted.named()
+    with Cognition.open() as engine:
+        before = same_budget(named, engine.budgets.list())
+        budget = _new(named) if before is None else changed(before, named)
+        budget_id = engine.budgets.set(budget, by=somebody(wanted.by))
+    changes = None if before is None else differences(before, budget)
+    if wanted.json_output:
+        told = {"budget_id": budget_id, "name": name_of(budget), "limit_usd": budget.limit_usd}
+        print_json(told | {"is_new": before is None, "changed": changes or {}})
+        return
+    limit = dollars(budget.limit_usd)
+    typer.echo(f"{name_of(budget)} may spend {limit}, for every process; its id is {budget_id}.")
+    if changes is not None:
+        typer.echo(_changes_text(changes))
+
+
+def _new(named: Mapping[str, Any]) -> Budget:
+    if "limit_usd" not in named:
+        raise ConfigurationError("A new budget needs a limit; add --limit with US dollars, such as --limit 5.00.")
+    return Budget(**named)
+
+
+def _changes_text(changes: Mapping[str, tuple[object, object]]) -> str:
+    if not changes:
+        return "It was so before."
+    told = (f"{name} is {_word(new)}, it was {_word(old)}" for name, (old, new) in changes.items())
+    return f"Changed: {'; '.join(told)}."
+
+
+def _word(value: object) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else "nothing" if value is None else str(value)
+
 
 budget_app.command("set")(command_of(Wanted, set_budget))
 

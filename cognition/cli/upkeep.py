@@ -27,7 +27,10 @@ def reembed(
 
 
 def build_index(
-    lists: Annotated[int, typer.Option(help="Groups of vectors: a thousandth of the rows.", min=1)] = 1000,
+    lists: Annotated[
+        int | None,
+        typer.Option(help="Groups of vectors; by default a thousandth of the rows, of millions their root.", min=1),
+    ] = None,
     json_output: AsJson = False,
 ) -> None:
     """Build an IVFFlat index after a bulk load of the semantic layer, while others read and write."""

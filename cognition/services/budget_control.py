@@ -17,6 +17,7 @@ from cognition.domain.budget_name import BudgetName, Counted, find_budget
 from cognition.domain.forecast import Forecast, forecast
 from cognition.domain.pricing import dollars
 from cognition.domain.reservation import Standing
+from cognition.domain.upkeep import LEDGER_DAYS_LEAST
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock
 from cognition.resilience.budget_admin import BudgetAdminStore
@@ -25,7 +26,7 @@ from cognition.resilience.budget_store import BudgetStore
 _log = logging.getLogger(__name__)
 
 # Of a lifetime, and of any longer period: what was spent before says little about tomorrow.
-_LOOK_BACK = timedelta(days=93)
+_LOOK_BACK = timedelta(days=LEDGER_DAYS_LEAST)  # before, rows may be gone
 
 _UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 

@@ -15,6 +15,7 @@ from cognition.domain.fingerprint import address_of
 from cognition.domain.ledger import BookedCall, LayerStats
 from cognition.domain.semantic import Pair, asked_text
 from cognition.domain.semantic_policy import SemanticPolicy, semantic_policy_of
+from cognition.domain.upkeep import VectorIndex
 from cognition.errors import ConfigurationError
 from cognition.events import BadHitReported, Emit
 from cognition.ports import Clock, DurableStore, Ledger
@@ -273,7 +274,16 @@ class CacheControl:
         """
         return self._upkeep().reembed(limit)
 
-    def build_vector_index(self, lists: int = 1000) -> str:
+    def vector_index(self) -> VectorIndex:
+        """Return how the vectors of L3 are searched, and whether an IVFFlat index is due; counts them all.
+
+        Raises:
+            ConfigurationError: No embedder is set.
+            CacheUnavailable: PostgreSQL did not answer.
+        """
+        return self._upkeep().vector_index()
+
+    def build_vector_index(self, lists: int | None = None) -> str:
         """Build an IVFFlat index after a bulk load of L3; return its name. See `SemanticUpkeep.build_index`.
 
         Raises:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cognition.domain.semantic import ForeignRow, Vector
+from cognition.domain.upkeep import VectorIndex
 from cognition.ports import Embedder
 
 _BATCH: Final = 64  # texts; a second of work for a local model, and one request for most of the others
@@ -23,7 +24,11 @@ class SemanticMaintenanceStore(Protocol):
         """Give rows the vectors of another embedder, in one transaction; return how many were still there."""
         ...
 
-    def build_ivfflat(self, dimensions: int, lists: int = 1000) -> str:
+    def vector_index(self, dimensions: int) -> VectorIndex:
+        """Return how the vectors of one length are searched."""
+        ...
+
+    def build_ivfflat(self, dimensions: int, lists: int | None = None) -> str:
         """Build an index for bulk tables; return its name."""
         ...
 
@@ -84,12 +89,20 @@ class SemanticUpkeep:
                 )
         return ReEmbedded(moved=moved, left=left, done=not self._store.foreign(fingerprint, 1, last))
 
-    def build_index(self, lists: int) -> str:
+    def vector_index(self) -> VectorIndex:
+        """Return how the embedder's vectors are searched; counts them all.
+
+        Raises:
+            CacheUnavailable: The server does not answer.
+        """
+        return self._store.vector_index(self._embedder.identity.dimensions)
+
+    def build_index(self, lists: int | None = None) -> str:
         """Build an IVFFlat index for the embedder's vectors, while others read and write; return its name.
 
         Args:
-            lists: How many groups the vectors are sorted into: a thousandth of the rows, above a million their square
-                root.
+            lists: How many groups the vectors are sorted into; None for a thousandth of the rows, above a million
+                their square root.
 
         Raises:
             ConfigurationError: There are too few vectors, or the server may not use enough memory to sort them.

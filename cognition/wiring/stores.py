@@ -153,7 +153,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         maintenance=SemanticMaintenance(database, clock),
         reports=PostgresReports(database),
         frequent=PostgresFrequent(database),
-        upkeep=PostgresUpkeep(database, clock),
+        upkeep=PostgresUpkeep(database, settings.tenant, clock),
         database=database,
         redis=redis,
     )

@@ -25,8 +25,8 @@ WARM: Final = "cognition: warm the cache after an invalidation"
 
 _WARMING: Final = "cognition-warm-cache/ahead"
 _SUBJECT: Final = "LLM budget near its limit: {{ event.resource.name }}"
-_BODY: Final = """The {{ event.resource.name }} has spent ${{ event.payload.used_usd }}
-of ${{ event.payload.limit_usd }} in the period since {{ event.payload.period_start }}.
+_BODY: Final = """The {{ event.resource.name }} has spent {{ event.payload.used }} of {{ event.payload.limit }}
+in the period since {{ event.payload.period_start }}.
 """
 
 

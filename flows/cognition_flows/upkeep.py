@@ -10,7 +10,7 @@ from prefect import State, flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel, Field
 
-from cognition.domain.upkeep import TableHealth
+from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth
 from cognition.services.markdown import table
 from cognition_flows.budgets import purge_reservations
 from cognition_flows.pictures import bars
@@ -33,6 +33,11 @@ class Keep(BaseModel):
     reservations_days: float = Field(
         default=30, ge=1, description="Ended reservations of budgets, which only kept repetitions harmless."
     )
+    ledger_days: float | None = Field(
+        default=None,
+        ge=LEDGER_DAYS_LEAST,
+        description="Rows of the ledger; afterwards only their sums, without runs. Empty keeps them for ever.",
+    )
     reembed: int = Field(default=10_000, ge=0, description="Answers a run that are moved to a new embedder, at most.")
 
 
@@ -42,6 +47,7 @@ def maintain_store(
     llm: LLM = None,
     *,
     repair_budgets: bool = False,
+    build_index: bool = False,
 ) -> dict[str, int]:
     """Delete what is expired or old, re-embed, check what budgets count, and advise about the tables.
 
@@ -52,13 +58,17 @@ def maintain_store(
         keep: How long things are kept.
         llm: Name of a Cached LLM block whose store is meant; empty means the worker's environment.
         repair_budgets: Whether budgets that count something else than the ledger says are adjusted, or only reported.
+        build_index: Whether an IVFFlat index is built when a bulk load of similar prompts needs one, or only advised.
     """
     states: dict[str, State[int]] = {
         "expired answers deleted": purge_answers(llm, return_state=True),
         "old questions deleted": purge_questions(llm, keep.questions_days, return_state=True),
         "old changes of breakers deleted": purge_breaker_history(llm, keep.breaker_history_days, return_state=True),
         "answers moved to the present embedder": reembed(llm, keep.reembed, return_state=True),
+        "vector indexes built": build_vector_index(llm, wanted=build_index, return_state=True),
         "old reservations deleted": purge_reservations(llm, keep.reservations_days, return_state=True),
+        # After the reservations, without which their rows may go too.
+        "old ledger rows added up and deleted": roll_up_ledger(llm, keep.ledger_days, return_state=True),
         _repaired(repair_budgets): reconcile_budgets(llm, repair=repair_budgets, return_state=True),
     }
     done = {what: state.result() for what, state in states.items() if state.is_completed()}
@@ -99,6 +109,22 @@ def reembed(llm: str | None, most: int) -> int:
     return 0 if moved is None else moved.moved
 
 
+@step("build the index of a bulk load")
+def build_vector_index(llm: str | None, *, wanted: bool) -> int:
+    """Build an IVFFlat index if one is due, and say how vectors are searched now; return how many were built."""
+    maintenance = engine_of(llm).maintenance
+    built = maintenance.build_index() if wanted else None
+    if wanted and (index := maintenance.vector_index()) is not None:
+        get_run_logger().info("%s%s", f"Built {built}. " if built else "", index.standing)
+    return 0 if built is None else 1
+
+
+@step("add up and delete old ledger rows")
+def roll_up_ledger(llm: str | None, days: float | None) -> int:
+    """Delete ledger rows that are some days old, whose sums are kept; return how many."""
+    return 0 if days is None else engine_of(llm).maintenance.roll_up_ledger(timedelta(days=days))
+
+
 @step("reconcile budgets")
 def reconcile_budgets(llm: str | None, *, repair: bool) -> int:
     """Compare what budgets count with the ledger, and say which differ; return how many."""
@@ -118,7 +144,7 @@ def look_at_tables(llm: str | None) -> tuple[Sequence[TableHealth], Sequence[str
     """Return what the tables take, and what a person should do about them."""
     maintenance = engine_of(llm).maintenance
     tables = maintenance.tables()
-    return tables, maintenance.advice(tables)
+    return tables, maintenance.advice(tables, maintenance.vector_index())
 
 
 def _repaired(repair: bool) -> str:  # noqa: FBT001  a private function of one argument

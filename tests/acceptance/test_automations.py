@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 import typer
 from prefect import get_client
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import Automation
 from typer.testing import CliRunner
 
@@ -22,10 +22,11 @@ from cognition import Attribution
 from cognition.errors import ConfigurationError
 from cognition.runtime import engine_for
 from cognition_blocks import CachedLLM, CognitionStore, LLMBudget, emit_alert
-from cognition_flows.automations import NOTIFY, PAUSE, WARM, set_up_automations
+from cognition_flows.automations import NOTIFY, PAUSE, WARM, Automated, set_up_automations
 from cognition_flows.commands import deploy as command
 from cognition_flows.deploying import deploy
 from tests.acceptance.spending import spend
+from tests.http_listener import listener
 
 POOL = "automated"
 OURS = {PAUSE, WARM}
@@ -92,17 +93,23 @@ def test_a_block_that_is_not_there_is_said(pool: str, block: str, words: str) ->
     assert "add --automations" in str(run("--notify", block).exception)
 
 
-def test_people_are_told_through_their_block(pool: str) -> None:
-    """The automation names it, and what the message says is filled in from the event."""
+def test_people_are_told_through_their_block(pool: str, store: CognitionStore, engine: sa.Engine) -> None:
+    """Once, by what the block leads to, with what the event says filled in; the automation can be set up again."""
     assert pool
-    name = f"told-{uuid4().hex[:8]}"
-    # Any block will do for Prefect, which looks at it only when it sends.
-    document = CachedLLM(model_name="test:any").save(name)
-    told = set_up_automations(f"cached-llm/{name}")
-    (action,) = automations()[NOTIFY].actions
-    assert isinstance(action, SendNotification)
-    assert (NOTIFY, True, document) == (told[-1].name, told[-1].set_up, action.block_document_id)
-    assert "{{ event.payload.limit_usd }}" in action.body
+    workflow = f"nightly-{uuid4().hex[:8]}"
+    with listener() as (address, received):
+        hook = {"name": "ops", "url": address, "json_data": {"title": "{{subject}}", "text": "{{body}}"}}
+        CustomWebhookNotificationBlock.model_validate(hook).save(workflow)
+        told = [set_up_automations(f"custom-webhook/{workflow}") for _ in range(2)][-1]
+        assert Automated(NOTIFY, f"On cognition.budget.soft_limit: sends to custom-webhook/{workflow}") == told[-1]
+        LLMBudget(scope="workflow", subject=workflow, limit_usd="0.50", store=store).apply()
+        spend(engine, "0.45", Attribution(workflow=workflow))
+        engine_for(store.to_settings()).budgets.deliver(emit_alert)
+        sent = received.get()
+    assert f"LLM budget near its limit: daily budget of workflow {workflow}" == sent["title"]
+    said = f"The daily budget of workflow {workflow} has spent $0.45 of $0.50\nin the period since 20"
+    assert sent["text"].startswith(said)
+    assert received.empty()
 
 
 def test_a_spent_budget_pauses_each_deployment_of_its_workflow(

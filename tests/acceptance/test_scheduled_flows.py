@@ -24,7 +24,7 @@ from cognition.errors import CognitionError
 from cognition.testing import FakeOpenAI, Reply, Usage
 from cognition_blocks import CachedLLM
 from cognition_flows.reports import report_costs, report_hit_rate
-from cognition_flows.upkeep import maintain_store
+from cognition_flows.upkeep import Keep, maintain_store
 from cognition_flows.warming import WarmLimits, WarmSource, warm_cache
 from tests.integration.engine.stage import wait_until
 
@@ -169,6 +169,50 @@ def test_the_store_is_maintained(llm: CachedLLM, saved: str, sql: Callable[[str]
     text = artifacts("cognition-store")[0]
     assert "| llm_cache | " in text
     assert "### What a person should do" in text
+
+
+def test_old_ledger_rows_are_added_up_and_deleted(llm: CachedLLM, saved: str, sql: Callable[[str], list[Any]]) -> None:
+    """Only when a time is given; the report of everything is the same before and after."""
+    for number in range(3):
+        llm.complete(f"{PROMPT} {number}")
+    llm.engine.ledger.flush()
+    sql("UPDATE llm_cost_tracking SET created_at = created_at - interval '100 days'")
+    before = llm.engine.reports.costs(["workflow", "model", "day"])
+
+    done = [maintain_store(keep, saved) for keep in (Keep(), Keep(ledger_days=93), Keep(ledger_days=93))]
+
+    assert [0, 3, 0] == [one["old ledger rows added up and deleted"] for one in done]
+    assert [(0,)] == sql("SELECT count(*) FROM llm_cost_tracking")
+    assert before == llm.engine.reports.costs(["workflow", "model", "day"])
+
+
+def test_a_bulk_load_gets_its_index(
+    llm: CachedLLM, sql: Callable[[str], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Advised until it is asked for, and built once; the run says how prompts are found now."""
+    assert llm.store is not None
+    embedding = llm.store.model_copy(update={"embedder": "local:all-minilm-l6-v2"})
+    name = f"bulk-{uuid4().hex}"
+    llm.model_copy(update={"store": embedding}).save(name)
+    monkeypatch.setattr("cognition.domain.upkeep.BULK_ROWS", 500)
+    sql("DROP INDEX ix_llm_semantic_cache_embedding_384")  # as of an embedder whose vectors have another length
+    sql(
+        "INSERT INTO llm_semantic_cache (tenant, namespace, scope_key, key, embedder_fingerprint, embedding, prompt,"
+        " prompt_hash, model, provider, requested_model, payload, payload_bytes, generation, request_id, expires_at)"
+        " SELECT 'default', 'n', sha256('s'), sha256(i::text::bytea), 'e', array_fill(i, ARRAY[384])::halfvec, '\\x00',"
+        " sha256('p'), 'm', 'p', 'm', '\\x00', 1, 1, gen_random_uuid(), now() + interval '1 day'"
+        " FROM generate_series(1, 500) AS i"
+    )
+
+    done = [maintain_store(Keep(reembed=0), name, build_index=build) for build in (False, True, True)]
+
+    assert [0, 1, 0] == [one["vector indexes built"] for one in done]
+    last, _, first = artifacts("cognition-store")[:3]
+    advised = "cognition cache build-index, or maintain_store with build_index; 500 vectors of 384 dimensions"
+    assert (True, False) == (advised in first, advised in last)
+    assert [("{lists=1}",)] == sql(
+        "SELECT reloptions::text FROM pg_class WHERE relname = 'ix_llm_semantic_cache_ivfflat_384'"
+    )
 
 
 def test_a_step_that_cannot_be_done_fails_the_run(saved: str, sql: Callable[[str], list[Any]]) -> None:

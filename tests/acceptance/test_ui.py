@@ -18,6 +18,8 @@ import pytest
 
 from cognition.adapters.embedded import EmbeddedServers
 from cognition_blocks import CachedLLM
+from cognition_blocks.budget_events import EXCEEDED
+from cognition_flows.automations import NOTIFY, PAUSE, WARM
 from tests.acceptance.ui_seed import API_KEY
 from tests.browser import Browser, browser
 from tests.conftest import execute, url_of
@@ -91,13 +93,14 @@ def test_the_form_of_a_model(window: Browser) -> None:
 
 
 def test_the_form_of_a_budget(window: Browser) -> None:
-    """Choices are chosen, numbers are numbers, and nothing asks for JSON."""
+    """Choices are chosen, numbers are numbers, nothing asks for JSON, and only the limit is not optional."""
     window.open("/v2/blocks/catalog/llm-budget/create", "Cheaper model", "Select a block...")
     choices = ("Scope", "Period", "Beyond the soft limit", "At the limit", "Unknown prices", "While PostgreSQL is away")
     assert {"listbox"} == {window.control(title).get_attribute("aria-haspopup") for title in choices}
     assert "0.8" == window.control("Soft limit").get_attribute("value")
     assert 0 == window.count(".cm-editor")
     assert 'Property is type "None"' not in window.text
+    assert {"Limit (US dollars)", "Soft limit (Optional)"} <= set(window.text.splitlines())
 
 
 def test_a_model_that_is_saved_in_the_form_is_the_one_that_was_meant(window: Browser, site: str) -> None:
@@ -172,6 +175,15 @@ def test_deployments_say_when_they_run(window: Browser) -> None:
     window.screenshot("deployments")
     window.click("//a[normalize-space()='monthly']")
     window.wait_for("At 06:30 AM, on day 1 of the month")
+
+
+def test_automations_say_what_they_do(window: Browser) -> None:
+    """Each its event and its action, and all are on; the one that tells people names its block."""
+    window.open("/v2/automations", PAUSE, WARM, NOTIFY, "Send a custom webhook using")
+    for words in ("Pause deployment inferred from the triggering event", "Run deployment:", EXCEEDED, "--automations"):
+        assert words in window.text
+    assert 3 == window.count("main [role=switch][aria-checked=true]")
+    window.screenshot("automations")
 
 
 def test_a_spent_budget_is_an_event(window: Browser) -> None:

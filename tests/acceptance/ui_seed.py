@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from prefect import flow, get_client
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import BaseModel, SecretStr
@@ -18,6 +19,7 @@ from pydantic import BaseModel, SecretStr
 from cognition.errors import BudgetExceeded
 from cognition.testing import FakeOpenAI, Reply, Usage
 from cognition_blocks import CachedLLM, CognitionStore, LLMBudget, attribute, emit_alert, llm_task
+from cognition_flows.automations import set_up_automations
 from cognition_flows.deploying import deploy
 from cognition_flows.reports import report_costs, report_hit_rate
 from cognition_flows.upkeep import maintain_store
@@ -139,6 +141,10 @@ def main() -> None:
         with get_client(sync_client=True) as client:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
         deploy(POOL, "Europe/Berlin", {})
+        # Nothing is near a limit any more, so that nothing is sent to where nobody listens.
+        hook = {"name": "ops", "url": "http://127.0.0.1:9/"}
+        CustomWebhookNotificationBlock.model_validate(hook).save("ops")
+        set_up_automations("custom-webhook/ops")
         llm.engine.close()
 
 

@@ -89,6 +89,35 @@ def test_a_budget_is_set_and_listed(environment: dict[str, str]) -> None:
     assert all(word in printed for word in ("workflow:nightly", "$5.00", "75%", "daily, Europe/Berlin", "yes"))
 
 
+def test_what_is_not_named_stays(environment: dict[str, str]) -> None:
+    """And what changed is said; what only the old policy had goes with it."""
+    same = NIGHTLY[:4] + NIGHTLY[6:]
+    rest = ("--timezone", "Europe/Berlin", "--on-unknown-price", "ceiling", "--price-ceiling", "0.10")
+    assert "Changed" not in say(environment, "set", *NIGHTLY, *rest, "--on-store-down", "open")
+    (before,) = read(environment, "list")
+
+    said = say(environment, "set", *same, "--limit", "7.50")
+    assert "workflow:nightly:daily may spend $7.50, for every process; its id is " in said
+    assert "Changed: limit_usd is 7.5, it was 5.\n" in said
+    assert [before | {"limit_usd": "7.500000000"}] == read(environment, "list")
+    assert "It was so before." in say(environment, "set", *same)
+
+    told = read(environment, "set", *same, "--on-unknown-price", "refuse", "--on-store-down", "open")
+    assert (before["budget_id"], False) == (told["budget_id"], told["is_new"])
+    assert {"on_unknown_price": ["ceiling", "refuse"], "price_ceiling_usd": ["0.100000000", None]} == told["changed"]
+    (after,) = read(environment, "list")
+    assert ("Europe/Berlin", "open") == (after["timezone"], after["on_store_down"])
+
+
+def test_setting_a_budget_that_is_off_lets_it_count_again(environment: dict[str, str]) -> None:
+    """That is a change too; another period is another budget."""
+    say(environment, "set", *NIGHTLY)
+    say(environment, "deactivate", "workflow:nightly")
+    assert "Changed: active is True, it was False." in say(environment, "set", *NIGHTLY)
+    assert read(environment, "set", *NIGHTLY[:-1], "weekly")["is_new"]
+    assert 2 == len(read(environment, "list"))
+
+
 def test_a_rolling_budget_has_a_length(environment: dict[str, str]) -> None:
     """In hours."""
     rolling = ("--scope", "user", "--limit", "1", "--period", "rolling", "--length-hours", "36", "--week-start", "7")
@@ -197,6 +226,7 @@ def test_a_budget_is_switched_off(spent: dict[str, str]) -> None:
         (("set", "--scope", "flow", "--limit", "1", "--period", "daily"), "scope is 'flow'; write one of tenant,"),
         (("set", "--scope", "user", "--limit", "1,50", "--period", "daily"), "limit_usd is '1,50'"),
         (("set", "--scope", "user", "--limit", "1", "--period", "yearly"), "period is 'yearly'"),
+        (("set", *NIGHTLY[:4], *NIGHTLY[6:]), "A new budget needs a limit; add --limit"),
         (("set", *NIGHTLY, "--timezone", "Berlin"), "There is no time zone 'Berlin'"),
         (("adjust", "raise", "user:bob", "1", "--reason", "x"), "There is no budget user:bob"),
         (("ack", str(UUID(int=7))), "There is no alert"),

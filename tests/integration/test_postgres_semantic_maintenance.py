@@ -46,7 +46,7 @@ def maintenance(engine: sa.Engine, clock: FakeClock) -> SemanticMaintenance:
 @pytest.fixture
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let fewer rows count as bulk."""
-    monkeypatch.setattr("cognition.adapters.postgres.semantic_maintenance._BULK_ROWS", MANY)
+    monkeypatch.setattr("cognition.domain.upkeep.BULK_ROWS", MANY)
 
 
 def test_rows_move_to_another_embedder(store: PostgresSemanticEntries, maintenance: SemanticMaintenance) -> None:
@@ -165,6 +165,47 @@ def test_a_bulk_table_is_searched_with_its_index(
 
 
 @pytest.mark.usefixtures("few_are_many")
+def test_an_index_is_due_after_a_bulk_load_and_when_there_is_twice_as_much(
+    engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
+) -> None:
+    """Not beside one that is as good; its lists are as many as the rows then ask for."""
+    assert (0, False) == _rows_and_due(maintenance)
+    _bulk(engine, store)
+    assert (MANY, True) == _rows_and_due(maintenance)
+    maintenance.build_ivfflat(SHORT)
+    assert (MANY, False) == _rows_and_due(maintenance)
+    _bulk(engine, store, since=MANY)
+    assert (2 * MANY, True) == _rows_and_due(maintenance)
+    maintenance.build_ivfflat(SHORT)
+    assert (2, False) == (maintenance.vector_index(SHORT).lists, maintenance.vector_index(SHORT).is_due)
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("method", ["hnsw", "ivfflat"])
+def test_an_index_that_a_person_built_is_enough(
+    engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance, method: str
+) -> None:
+    """Whatever it is called; an unfinished one of ours is none."""
+    _bulk(engine, store)
+    maintenance.build_ivfflat(SHORT)
+    with connected(engine) as connection:
+        unfinished = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %(name)s::regclass"
+        connection.exec_driver_sql(unfinished, {"name": "ix_llm_semantic_cache_ivfflat_8"})
+        assert (None, True) == (maintenance.vector_index(SHORT).lists, maintenance.vector_index(SHORT).is_due)
+        connection.exec_driver_sql(
+            f"CREATE INDEX mine ON llm_semantic_cache USING {method} ((embedding::halfvec(8)) halfvec_cosine_ops)"
+            " WHERE dimensions = 8"
+        )
+    assert ("mine", False) == (maintenance.vector_index(SHORT).other, maintenance.vector_index(SHORT).is_due)
+
+
+def test_common_lengths_have_an_index_from_the_start(maintenance: SemanticMaintenance) -> None:
+    """HNSW, so that no other one is ever due for them."""
+    others = [maintenance.vector_index(dimensions).other for dimensions in (384, 1536, 768)]
+    assert ["ix_llm_semantic_cache_embedding_384", "ix_llm_semantic_cache_embedding_1536", None] == others
+
+
+@pytest.mark.usefixtures("few_are_many")
 def test_too_little_memory_is_explained(
     engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
 ) -> None:
@@ -217,9 +258,14 @@ def _short(seed: int) -> Vector:
     return vector / np.float32(np.linalg.norm(vector))
 
 
-def _bulk(engine: sa.Engine, store: PostgresSemanticEntries) -> Question:
+def _rows_and_due(maintenance: SemanticMaintenance) -> tuple[int, bool]:
+    index = maintenance.vector_index(SHORT)
+    return index.rows, index.is_due
+
+
+def _bulk(engine: sa.Engine, store: PostgresSemanticEntries, since: int = 0) -> Question:
     """Store many answers; return the question of one."""
-    questions = [a_question(f"{number}", _short(number)) for number in range(MANY)]
+    questions = [a_question(f"{number}", _short(number)) for number in range(since, since + MANY)]
     store.put(NEW, [an_answer_to(question) for question in questions])
     with connected(engine) as connection:
         connection.exec_driver_sql("ANALYZE llm_semantic_cache")

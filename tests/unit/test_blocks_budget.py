@@ -106,6 +106,15 @@ def test_a_budget_without_a_limit_is_not_finished() -> None:
         LLMBudget(scope="user", store=CognitionStore(tenant="nobody")).to_budget()
 
 
+def test_the_form_asks_for_the_limit() -> None:
+    """As the one field that must be filled in; a document without it loads all the same."""
+    schema = LLMBudget.model_json_schema()
+
+    assert ["limit_usd"] == schema["required"]
+    assert "default" not in schema["properties"]["limit_usd"]
+    assert "" == LLMBudget.model_validate({"scope": "user"}).limit_usd
+
+
 def test_the_order_of_fields_is_a_promise() -> None:
     """The form of the UI shows them in this order; new ones come last."""
     assert ["scope", "subject", "limit_usd", "soft_limit", "period"] == list(LLMBudget.model_fields)[:5]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cognition.domain.semantic import EmbedderIdentity, ForeignRow, Vector, Vectors
+from cognition.domain.upkeep import VectorIndex
 from cognition.errors import CacheUnavailable
 from cognition.services.semantic_upkeep import ReEmbedded, SemanticUpkeep
 
@@ -61,7 +62,11 @@ class Rows:
         self.new.update({number: float(vectors[number][0]) for number in there})
         return len(there)
 
-    def build_ivfflat(self, dimensions: int, lists: int = 1000) -> str:
+    def vector_index(self, dimensions: int) -> VectorIndex:
+        """Say how few there are."""
+        return VectorIndex(dimensions=dimensions, rows=len(self.new), other=None, lists=None)
+
+    def build_ivfflat(self, dimensions: int, lists: int | None = None) -> str:
         """Say what would be built."""
         return f"{dimensions}/{lists}"
 
@@ -99,4 +104,5 @@ def test_what_was_moved_before_an_outage_stays_moved() -> None:
 
 def test_an_index_has_the_embedder_s_dimensions() -> None:
     """Nobody has to know them."""
-    assert "1/50" == SemanticUpkeep(Rows({}), NewEmbedder()).build_index(50)
+    upkeep = SemanticUpkeep(Rows({}), NewEmbedder())
+    assert ("1/50", "1/None", 1) == (upkeep.build_index(50), upkeep.build_index(), upkeep.vector_index().dimensions)

@@ -1,4 +1,4 @@
-"""The ledger cut along several dimensions, in one statement and so of one moment."""
+"""The ledger cut along several dimensions, in one statement and so of one moment; deleted rows count as ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connected
-from cognition.adapters.postgres.tables import llm_cost_tracking
+from cognition.adapters.postgres.history import NO_LONGER_KEPT, OLD_SUMS, Span, added_up, is_attempt, is_call
+from cognition.adapters.postgres.tables import llm_cost_history, llm_cost_tracking
 from cognition.domain.charges import MEASURES, Charge, ChargedTo, ChargeQuery, Charges, Sums
 
 _row = llm_cost_tracking.c
@@ -24,20 +25,30 @@ _COLUMNS: Mapping[ChargedTo, sa.ColumnElement[Any]] = {
     "day": sa.cast(sa.func.timezone(sa.literal_column("'UTC'"), _row.created_at), sa.Date),
 }
 
-# An adjustment corrects a sum; it is neither a call nor an attempt.
-_is_call = _row.status != "adjustment"
-_is_attempt = _is_call & ~_row.cache_hit
 # A hit has attempt 0. Counting first rows needs no memory for the keys of calls, and no call counts twice.
-_begins = _is_call & (_row.attempt <= 1)
+_begins = is_call & (_row.attempt <= 1)
 _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
     "calls": sa.func.count().filter(_begins),
     "hits": sa.func.count().filter(_row.cache_hit),
-    "attempts": sa.func.count().filter(_is_attempt),
-    "input_tokens": sa.func.sum(_row.prompt_tokens).filter(_is_attempt),
-    "output_tokens": sa.func.sum(_row.completion_tokens).filter(_is_attempt),
+    "attempts": sa.func.count().filter(is_attempt),
+    "input_tokens": sa.func.sum(_row.prompt_tokens).filter(is_attempt),
+    "output_tokens": sa.func.sum(_row.completion_tokens).filter(is_attempt),
     "cost_usd": sa.func.sum(_row.cost_usd),
     "saved_usd": sa.func.sum(_row.saved_usd),
-    "unpriced": sa.func.count().filter(_is_attempt & _row.cost_usd.is_(None)),
+    "unpriced": sa.func.count().filter(is_attempt & _row.cost_usd.is_(None)),
+}
+
+_old = llm_cost_history.c
+_OLD_COLUMNS: Mapping[ChargedTo, sa.ColumnElement[Any]] = {
+    "workflow": _old.workflow_id,
+    "flow_run": NO_LONGER_KEPT,
+    "task": _old.task_name,
+    "user": _old.user_id,
+    "team": _old.team,
+    "model": _old.model,
+    "namespace": _old.namespace,
+    "layer": _old.cache_layer,
+    "day": sa.cast(sa.func.timezone(sa.literal_column("'UTC'"), _old.quarter), sa.Date),
 }
 
 
@@ -61,17 +72,13 @@ def _statement(query: ChargeQuery) -> sa.Select[Any]:
 
     A row says which cut it belongs to by its place, -1 for the total.
     """
-    conditions = [_row.tenant == query.tenant]
-    if query.since is not None:
-        conditions.append(_row.created_at >= query.since)
-    if query.until is not None:
-        conditions.append(_row.created_at < query.until)
+    span = Span(tenant=query.tenant, since=query.since, until=query.until)
     names = [f"cut_{place}" for place in range(len(query.cuts))]
-    dimensions = [_COLUMNS[cut].label(name) for name, cut in zip(names, query.cuts, strict=True)]
-    sums = [column.label(name) for name, column in _SUMS.items()]
-    # By position: PostgreSQL would take two parameters of equal value for two expressions.
-    grouped = [sa.literal_column(str(place + 1), sa.Integer) for place in range(len(dimensions))]
-    fine = sa.select(*dimensions, *sums).where(*conditions).group_by(*grouped).cte("fine")
+    kept, old = (
+        [columns[cut].label(name) for name, cut in zip(names, query.cuts, strict=True)]
+        for columns in (_COLUMNS, _OLD_COLUMNS)
+    )
+    fine = sa.union_all(added_up(kept, _SUMS, span.of_rows()), added_up(old, OLD_SUMS, span.of_old())).cte("fine")
     keys = [fine.c[name] for name in names]
     place = sa.case(*((sa.func.grouping(key) == 0, number) for number, key in enumerate(keys)), else_=-1)
     value = sa.case(*((sa.func.grouping(key) == 0, sa.cast(key, sa.Text)) for key in keys), else_=None)

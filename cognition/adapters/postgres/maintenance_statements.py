@@ -53,16 +53,26 @@ SELECT count(*) FROM old
 
 # -- an index for bulk tables -----------------------------------------------------------------------------------------
 
-
-def is_bulk(dimensions: int, rows: int) -> sa.Select[tuple[bool]]:
-    """Return the query whether there are at least so many vectors of a length."""
-    some = sa.select(sa.true()).where(llm_semantic_cache.c.dimensions == dimensions).limit(rows).subquery()
-    return sa.select(sa.func.count() >= rows).select_from(some)
+# Unfinished ones are written to and never read; a person may have built one under a name of their own.
+VECTOR_INDEX = """
+SELECT
+    (SELECT count(*) FROM llm_semantic_cache WHERE dimensions = %(dimensions)s),
+    max(c.relname) FILTER (WHERE c.relname <> %(name)s),
+    max(coalesce(o.option_value, '100')::integer) FILTER (WHERE c.relname = %(name)s)
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_am AS a ON a.oid = c.relam
+LEFT JOIN LATERAL (
+    SELECT option_value FROM pg_options_to_table(c.reloptions) WHERE option_name = 'lists'
+) AS o ON true
+WHERE i.indrelid = 'llm_semantic_cache'::regclass AND i.indisvalid AND a.amname IN ('hnsw', 'ivfflat')
+    AND pg_get_expr(i.indpred, i.indrelid) = format('(dimensions = %%s)', %(dimensions)s)
+"""
 
 
 def create_ivfflat(dimensions: int, lists: int) -> tuple[str, str]:
     """Return the name of an IVFFlat index and the statement that builds it."""
-    name = _ivfflat(dimensions)
+    name = ivfflat(dimensions)
     return name, (
         f"CREATE INDEX CONCURRENTLY {name} ON llm_semantic_cache"
         f" USING ivfflat ((embedding::halfvec({dimensions})) halfvec_cosine_ops) WITH (lists = {lists})"
@@ -72,10 +82,11 @@ def create_ivfflat(dimensions: int, lists: int) -> tuple[str, str]:
 
 def drop_ivfflat(dimensions: int) -> str:
     """Return the statement that drops an IVFFlat index."""
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {_ivfflat(dimensions)}"
+    return f"DROP INDEX CONCURRENTLY IF EXISTS {ivfflat(dimensions)}"
 
 
-def _ivfflat(dimensions: int) -> str:
+def ivfflat(dimensions: int) -> str:
+    """Return the name of our IVFFlat index."""
     return f"ix_llm_semantic_cache_ivfflat_{dimensions}"
 
 

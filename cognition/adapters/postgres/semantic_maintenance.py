@@ -22,17 +22,18 @@ from cognition.adapters.postgres.maintenance_statements import (
     REMOVE,
     ROWS,
     SIZES,
+    VECTOR_INDEX,
     create_ivfflat,
     drop_ivfflat,
-    is_bulk,
+    ivfflat,
 )
 from cognition.adapters.postgres.purging import in_parts
 from cognition.adapters.postgres.rows import unpack_text, vector_text
 from cognition.domain.semantic import ForeignRow, Vector
+from cognition.domain.upkeep import BULK_ROWS, VectorIndex
 from cognition.errors import CacheUnavailable, ConfigurationError, EntryCorrupted
 from cognition.ports import Clock
 
-_BULK_ROWS = 100_000  # below, HNSW or an exact scan is as fast and finds more
 _DIMENSIONS_MAX = 4000  # of a `halfvec` that pgvector can index
 _LISTS_MAX = 32768  # pgvector's own limit
 
@@ -107,33 +108,39 @@ class SemanticMaintenance:
             connection.exec_driver_sql(LOCK_NAMESPACES, rows)
             return connection.exec_driver_sql(MOVE, {**rows, "fingerprint": fingerprint}).scalar_one()
 
-    def build_ivfflat(self, dimensions: int, lists: int = 1000) -> str:
+    def vector_index(self, dimensions: int) -> VectorIndex:
+        """Return how the vectors of one length are searched; reads the whole table."""
+        asked = {"dimensions": dimensions, "name": ivfflat(dimensions)}
+        with connected(self._engine) as connection:
+            rows, other, lists = connection.exec_driver_sql(VECTOR_INDEX, asked).one()
+        return VectorIndex(dimensions=dimensions, rows=rows, other=other, lists=lists)
+
+    def build_ivfflat(self, dimensions: int, lists: int | None = None) -> str:
         """Build an IVFFlat index for vectors of one length, while others read and write; return its name.
 
         For bulk-loaded tables whose vectors have no HNSW index, or where building one takes too long. Its lists are
         made of the vectors that are there, so it is built after loading, and again when their number has doubled.
-        pgvector's rule of thumb for `lists` is a thousandth of the rows, and above a million rows their square root.
 
         Args:
             dimensions: Length of the vectors.
-            lists: How many groups the vectors are sorted into.
+            lists: How many groups the vectors are sorted into; None for `VectorIndex.wanted_lists`.
 
         Raises:
             ConfigurationError: There are too few vectors, or the server may not use enough memory to sort them.
             CacheUnavailable: The server does not answer, or gave the build up.
         """
-        if not 1 <= dimensions <= _DIMENSIONS_MAX or not 1 <= lists <= _LISTS_MAX:
+        if not 1 <= dimensions <= _DIMENSIONS_MAX or not 1 <= (1 if lists is None else lists) <= _LISTS_MAX:
             raise ConfigurationError(
                 f"An IVFFlat index has 1 to {_LISTS_MAX} lists of vectors of 1 to {_DIMENSIONS_MAX} dimensions."
             )
-        with connected(self._engine) as connection:
-            if not connection.execute(is_bulk(dimensions, _BULK_ROWS)).scalar_one():
-                raise ConfigurationError(
-                    f"There are fewer than {_BULK_ROWS:,} vectors of {dimensions} dimensions, too few for an IVFFlat"
-                    " index; load the table first, or leave it to HNSW and exact scans."
-                )
+        present = self.vector_index(dimensions)
+        if not present.is_bulk:
+            raise ConfigurationError(
+                f"There are fewer than {BULK_ROWS:,} vectors of {dimensions} dimensions, too few for an IVFFlat index;"
+                " load the table first, or leave it to HNSW and exact scans."
+            )
         self.drop_ivfflat(dimensions)
-        name, statement = create_ivfflat(dimensions, lists)
+        name, statement = create_ivfflat(dimensions, present.wanted_lists if lists is None else lists)
         try:
             with connected(self._engine) as connection:
                 connection.exec_driver_sql(statement)

@@ -22,7 +22,7 @@ from cognition.adapters.postgres.tables_cache import (
     llm_cache_stats,
     single_flight_lease,
 )
-from cognition.adapters.postgres.tables_cost import llm_cost_tracking
+from cognition.adapters.postgres.tables_cost import llm_cost_history, llm_cost_tracking
 from cognition.adapters.postgres.tables_semantic import (
     llm_semantic_cache,
     semantic_block,
@@ -42,6 +42,7 @@ __all__ = [
     "circuit_breaker_state",
     "llm_cache",
     "llm_cache_stats",
+    "llm_cost_history",
     "llm_cost_tracking",
     "llm_semantic_cache",
     "metadata",

@@ -1,10 +1,11 @@
 """The ledger: what every attempt and every cache hit cost and saved, and to whom it is booked.
 
-Rows are only ever added. A correction is a row of status `adjustment` that names the row it corrects.
+Rows are only ever added. A correction is a row of status `adjustment` that names the row it corrects. What is too old
+to be kept is added up in the history and deleted, both at once.
 """
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Computed, Double, Index, Integer, Table, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
 from sqlalchemy.types import Text
 
 from cognition.adapters.postgres.columns import (
@@ -13,6 +14,7 @@ from cognition.adapters.postgres.columns import (
     label,
     metadata,
     moment_now,
+    money,
     optional_label,
     optional_moment,
     optional_money,
@@ -122,4 +124,38 @@ llm_cost_tracking = Table(
         "model",
         postgresql_where=text("cost_usd IS NULL"),
     ),
+)
+
+# What rows that were deleted came to, in quarters of an hour: every time zone's midnight lies between two of them, so
+# that a report of any calendar's days is the same before and after. Which run and request it was is not kept.
+llm_cost_history = Table(
+    "llm_cost_history",
+    metadata,
+    tenant(primary_key=True),
+    Column("quarter", TIMESTAMP(timezone=True), primary_key=True, nullable=False),
+    # SHA-256 of the labels below: they may be NULL and long, and a row is found by all of them.
+    digest("key", primary_key=True),
+    label("status"),
+    optional_label("user_id"),
+    optional_label("team"),
+    optional_label("workflow_id"),
+    optional_label("task_name"),
+    label("namespace"),
+    label("model"),
+    label("cache_layer"),
+    # Hits and first attempts.
+    counter("calls"),
+    counter("rows"),
+    # Attempts of unknown price.
+    counter("unpriced"),
+    counter("prompt_tokens"),
+    counter("completion_tokens"),
+    counter("cached_tokens"),
+    counter("cache_write_tokens"),
+    counter("reasoning_tokens"),
+    money("cost_usd"),
+    money("saved_usd"),
+    Column[float | None]("slowest_ms", Double, nullable=True),
+    CheckConstraint("quarter = date_bin('15 minutes', quarter, 'epoch')", name="quarter"),
+    CheckConstraint("rows >= calls AND rows >= unpriced", name="rows"),
 )
