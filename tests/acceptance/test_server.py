@@ -173,6 +173,7 @@ def test_doubled_and_missed_runs_on_a_worker_change_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # where it is the first, it waits for the server and for the wheel
 def test_a_worker_needs_the_wheel_and_nothing_else(
     client: SyncPrefectClient, stores: dict[str, str], store: CognitionStore, wheel_python: Path, tmp_path: Path
 ) -> None:
