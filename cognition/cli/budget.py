@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import Annotated, cast
 
@@ -78,7 +78,15 @@ def set_budget(wanted: Wanted) -> None:
 
 _OF_OTHER_NAMES = ("limit", "length_hours", "price_ceiling", "last_known_minutes", "by", "json_output")
 
-budget_app.command("set")(command_of(Wanted, set_budget))
+_AS_TYPED = {
+    **{one.name: f"--{one.name.replace('_', '-')}" for one in fields(Wanted) if one.name not in _OF_OTHER_NAMES},
+    "limit_usd": "--limit",
+    "length": "--length-hours",
+    "price_ceiling_usd": "--price-ceiling",
+    "last_known_max_age": "--last-known-minutes",
+}
+
+budget_app.command("set")(command_of(Wanted, set_budget, _AS_TYPED))
 
 
 @budget_app.command("list")
