@@ -18,6 +18,7 @@ from cognition.adapters.postgres import migrate
 from cognition.adapters.postgres.connection import connect as connect_postgres
 from cognition.adapters.redis import connect
 from cognition.testing import FakeClock, temporary_home, temporary_servers
+from tests.installed_wheel import build_wheel, install_wheel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -113,6 +114,18 @@ def redis_url(servers: EmbeddedServers) -> Generator[str]:
     immortal = [key for key in client.scan_iter() if client.ttl(key) == -1]
     client.close()
     assert [] == immortal
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this repository."""
+    return build_wheel(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def wheel_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an interpreter that finds the wheel, but not this repository."""
+    return install_wheel(wheel, tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture

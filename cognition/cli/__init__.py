@@ -23,7 +23,7 @@ from cognition.cli.ledger import report
 from cognition.cli.servers import down, status, up
 from cognition.errors import CognitionError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "with_other_packages"]
 
 app = typer.Typer(
     name="cognition",
@@ -59,12 +59,17 @@ app.add_typer(breaker_app, name="breaker")
 app.add_typer(budget_app, name="budget")
 
 
-def main() -> None:
-    """Run a command; errors are one sentence on standard error and exit code 1, wrong usage is exit code 2."""
+def with_other_packages() -> typer.Typer:
+    """Return the command line with the commands that packages above the engine bring."""
     for entry_point in entry_points(group="cognition.commands"):
         app.command(entry_point.name)(entry_point.load())
+    return app
+
+
+def main() -> None:
+    """Run a command; errors are one sentence on standard error and exit code 1, wrong usage is exit code 2."""
     try:
-        app()
+        with_other_packages()()
     except CognitionError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, cast
@@ -119,7 +119,15 @@ def _word(value: object) -> str:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else "nothing" if value is None else str(value)
 
 
-budget_app.command("set")(command_of(Wanted, set_budget))
+_AS_TYPED = {
+    **{one.name: f"--{one.name.replace('_', '-')}" for one in fields(Wanted) if one.name not in _OF_OTHER_NAMES},
+    "limit_usd": "--limit",
+    "length": "--length-hours",
+    "price_ceiling_usd": "--price-ceiling",
+    "last_known_max_age": "--last-known-minutes",
+}
+
+budget_app.command("set")(command_of(Wanted, set_budget, _AS_TYPED))
 
 
 @budget_app.command("list")

@@ -15,6 +15,7 @@ from cognition.cli.output import AsJson, print_json, print_table
 from cognition.cli.replay import replay
 from cognition.cli.upkeep import build_index, reembed
 from cognition.cli.warm import warm
+from cognition.errors import ConfigurationError
 from cognition.runtime import Cognition
 from cognition.services.hit_rate_output import as_json, markdown
 
@@ -92,6 +93,10 @@ class Wrong:
 
 def invalidate(wrong: Wrong) -> None:
     """Remove answers from every layer, for every process; conditions that are given must all hold."""
+    if all(one is None for one in (wrong.namespace, wrong.model, wrong.tag, wrong.older_than_hours, wrong.similar_to)):
+        raise ConfigurationError(
+            "Say what to invalidate, with --namespace, --model, --tag, --older-than-hours or --similar-to."
+        )
     age = timedelta(hours=wrong.older_than_hours) if wrong.older_than_hours is not None else None
     with Cognition.open() as engine:
         dropped = engine.cache.invalidate(
@@ -108,7 +113,9 @@ def invalidate(wrong: Wrong) -> None:
         typer.echo("Dropped " + ", ".join(f"{count} in {layer}" for layer, count in dropped.items()) + ".")
 
 
-cache_app.command("invalidate")(command_of(Wrong, invalidate))
+_AS_TYPED = {"similar_to": "--similar-to", "above": "--above"}
+
+cache_app.command("invalidate")(command_of(Wrong, invalidate, _AS_TYPED))
 
 
 @cache_app.command()

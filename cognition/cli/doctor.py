@@ -6,13 +6,15 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 
 import typer
 
+from cognition.cli.doctor_budgets import budgets
+from cognition.cli.finding import Finding
 from cognition.cli.output import AsJson, print_json
 from cognition.errors import CognitionError
 from cognition.services.explaining import OFF
@@ -20,24 +22,9 @@ from cognition.settings import Settings, unknown_variables
 from cognition.wiring import database_of, embedder_alone, open_stores, spool_of, verifier_alone
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: What was checked.
-        ok: Whether it is as it should be.
-        detail: What was found, or what to do.
-    """
-
-    check: str
-    ok: bool
-    detail: str
-
-
 def doctor(json_output: AsJson = False) -> None:
-    """Check settings, stores and models, and say what to do about each fault."""
-    findings = [check() for check in (_variables, _stores, _spool, _semantic_layer, _local_model, _keys)]
+    """Check settings, stores, budgets and models, and say what to do about each fault."""
+    findings = [_variables(), _stores(), _spool(), *budgets(), _semantic_layer(), _local_model(), _keys()]
     if json_output:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cognition.cli.options import naming_options
 from cognition.cli.output import AsJson, print_json, print_table
 from cognition.domain.explanation import Explanation
 from cognition.runtime import Cognition
@@ -27,7 +28,7 @@ def explain(
     json_output: AsJson = False,
 ) -> None:
     """Say which layer would answer a prompt now and why, without asking or counting anything."""
-    with Cognition.open() as engine:
+    with naming_options({"model": "--model"}), Cognition.open() as engine:
         explanation = engine.cache.explain(prompt, model=model, namespace=namespace, instructions=instructions)
     if json_output:
         print_json(asdict(explanation))

@@ -78,16 +78,19 @@ def run(options: Options) -> None:
         typer.echo(done.sentence)
 
 
-warm = command_of(Options, run)
+warm = command_of(Options, run, {"model": "--model"})
 
 
 def _money(text: str | None) -> Decimal | None:
     if text is None:
         return None
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
-        raise ConfigurationError(f"--max-cost-usd {text!r} is no amount; write US dollars, such as 0.50.") from None
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise ConfigurationError(f"--max-cost-usd {text!r} is no amount; write US dollars, such as 0.50.")
+    return amount
 
 
 def _settings(text: str | None) -> dict[str, Any] | None:

@@ -170,3 +170,16 @@ class Drift:
         """Whether something here can be made up for."""
         sums_agree = self.reserved_usd == self.held_usd and self.credit_usd == self.adjusted_usd
         return bool(self.excess_usd or self.unbooked_usd) or not sums_agree
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """What is set aside for calls whose processes ended without telling what they cost.
+
+    Attributes:
+        calls: How many attempts.
+        usd: The money of these.
+    """
+
+    calls: int
+    usd: Decimal

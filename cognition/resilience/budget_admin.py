@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from cognition.domain.adjustment import Adjustment, ClosedPeriod, CounterName, Drift, Mandate
+from cognition.domain.adjustment import Adjustment, ClosedPeriod, CounterName, Drift, Lapsed, Mandate
 from cognition.domain.budget import Scope
 from cognition.domain.budget_alert import Alert, AlertState
 from cognition.domain.forecast import HourlySpend
@@ -99,6 +99,10 @@ class BudgetAdminStore(Protocol):
 
     def close_periods(self, limit: int) -> list[ClosedPeriod]:
         """Close up to `limit` periods that are over and in which nobody holds money, and resolve their alerts."""
+        ...
+
+    def lapsed(self, age: timedelta) -> Lapsed:
+        """Return what is still set aside though its lease ended so long ago; the next call of its budgets gets it."""
         ...
 
     def reconcile(self, repair: Mandate | None) -> list[Drift]:

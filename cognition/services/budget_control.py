@@ -290,11 +290,14 @@ class BudgetControl:
         return [self._foretold(found.budget, standing)]
 
     def close_periods(self, limit: int = 10_000) -> Sequence[ClosedPeriod]:
-        """Close periods that are over, and end their alerts; nothing depends on when or how often this is done.
+        """Close periods that are over, end their alerts, and give back what calls hold whose processes ended.
+
+        Nothing depends on when or how often this is done.
 
         Returns:
             What was spent in those that were closed just now.
         """
+        self._store.expire()
         return self._admin.close_periods(limit)
 
     def reconcile(self, *, repair: bool = False, by: str = "code", reason: str = "reconciliation") -> Sequence[Drift]:

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,8 @@ import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
@@ -35,13 +38,13 @@ from cognition import Attribution
 from cognition.runtime import engine_for
 from cognition_blocks import CognitionStore, LLMBudget
 from cognition_flows.automations import PAUSE, WARM, set_up_automations
-from cognition_flows.budgets import reset_budgets
+from cognition_flows.budgets import BUDGETS_KEY, reset_budgets
 from cognition_flows.deployments import DEPLOYMENTS
 from tests.acceptance.spending import spend
 from tests.older_budgets import grow_old
 from tests.prefect_server import environment_of, prefect_server
 
-SLOW, QUICK = "without-a-worker", "with-a-worker"
+SLOW, QUICK, WHEEL = "without-a-worker", "with-a-worker", "with-the-wheel"
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,28 +76,32 @@ def client(server: str) -> Generator[SyncPrefectClient]:
 
 
 @pytest.fixture
-def worker(
-    server: str, client: SyncPrefectClient, database_url: str, redis_url: str, tmp_path: Path
-) -> Generator[None]:
-    """Start a worker in a folder of its own, with two places and the stores in its environment."""
-    client.create_work_pool(WorkPoolCreate(name=QUICK, type="process"), overwrite=True)
-    environment = environment_of(tmp_path) | {
-        "COGNITION_DATABASE_URL": database_url,
-        "COGNITION_REDIS_URL": redis_url,
-        "PREFECT_API_URL": server,
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-    }
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", QUICK, "--limit", "2"]
-    with (tmp_path / "worker.log").open("wb") as log:
+def stores(database_url: str, redis_url: str) -> dict[str, str]:
+    """Return the variables that name the stores of this test."""
+    return {"COGNITION_DATABASE_URL": database_url, "COGNITION_REDIS_URL": redis_url}
+
+
+@contextmanager
+def worker_of(pool: str, environment: dict[str, str], folder: Path, python: str = sys.executable) -> Generator[None]:
+    """Run a worker in a folder, with two places, which looks for work every second."""
+    command = [python, "-m", "prefect", "worker", "start", "--pool", pool, "--limit", "2"]
+    environment |= {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with (folder / "worker.log").open("wb") as log:
         # A group of its own, for the runs that it has started when it is stopped.
-        process = subprocess.Popen(
-            command, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
+
+
+@pytest.fixture
+def worker(server: str, client: SyncPrefectClient, stores: dict[str, str], tmp_path: Path) -> Generator[None]:
+    """Start a worker in a folder of its own, with the stores in its environment."""
+    client.create_work_pool(WorkPoolCreate(name=QUICK, type="process"), overwrite=True)
+    with worker_of(QUICK, environment_of(tmp_path) | stores | {"PREFECT_API_URL": server}, tmp_path):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +170,35 @@ def test_doubled_and_missed_runs_on_a_worker_change_nothing(
     while not client.read_deployment(prod).paused:
         time.sleep(0.5)
     assert [prod] == [one.id for one in client.read_deployments() if one.paused]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # where it is the first, it waits for the server and for the wheel
+def test_a_worker_needs_the_wheel_and_nothing_else(
+    client: SyncPrefectClient, stores: dict[str, str], store: CognitionStore, wheel_python: Path, tmp_path: Path
+) -> None:
+    """Deployed from a folder without source, run by a worker in such a folder: a flow reads the store and reports."""
+    client.create_work_pool(WorkPoolCreate(name=WHEEL, type="process"))
+    LLMBudget(scope="user", subject="alice", limit_usd="1.00", store=store).apply()
+    environment = environment_of(tmp_path) | stores | {"PREFECT_API_URL": str(client.api_url)}
+    environment.pop("PYTHONPATH", None)
+    (work := tmp_path / "work").mkdir()
+
+    with worker_of(WHEEL, environment, work, str(wheel_python)):
+        command = [wheel_python.with_name("cognition"), "deploy", "--pool", WHEEL]
+        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr
+        deployment = client.read_deployment_by_name("cognition-reset-budgets/hourly")
+        run = client.create_flow_run_from_deployment(deployment.id)
+        while not (state := client.read_flow_run(run.id).state) or not state.is_final():
+            time.sleep(0.5)
+
+    log = (work / "worker.log").read_text(encoding="utf-8")
+    assert StateType.COMPLETED == state.type, log
+    assert str(ROOT) not in log
+    (page,) = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])))
+    assert BUDGETS_KEY == page.key
+    assert "| daily budget of user alice | $1.00 |" in str(page.data)
 
 
 def answer_of(url: str, body: object = None) -> dict[str, object]:

@@ -21,7 +21,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # pyright: ignore[r
 RUNNERS: dict[str, Callable[[], Any]] = {
     "threads": lambda: ThreadPoolTaskRunner[Any](max_workers=2),
     "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
-    "dask": lambda: DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}),
+    "dask": lambda: DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}),
 }
 
 

@@ -224,7 +224,7 @@ def test_a_budget_is_switched_off(spent: dict[str, str]) -> None:
     ("arguments", "said"),
     [
         (("set", "--scope", "flow", "--limit", "1", "--period", "daily"), "scope is 'flow'; write one of tenant,"),
-        (("set", "--scope", "user", "--limit", "1,50", "--period", "daily"), "limit_usd is '1,50'"),
+        (("set", "--scope", "user", "--limit", "1,50", "--period", "daily"), "--limit is '1,50'; write US dollars"),
         (("set", "--scope", "user", "--limit", "1", "--period", "yearly"), "period is 'yearly'"),
         (("set", *NIGHTLY[:4], *NIGHTLY[6:]), "A new budget needs a limit; add --limit"),
         (("set", *NIGHTLY, "--timezone", "Berlin"), "There is no time zone 'Berlin'"),

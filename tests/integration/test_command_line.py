@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from datetime import timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -15,12 +17,17 @@ from pydantic import SecretStr
 
 from cognition import Attribution, Cognition, Credentials, Settings
 from cognition.adapters.postgres import migrate
+from cognition.adapters.postgres.budgets import PostgresBudgets
+from cognition.domain.reservation import CallAttempt, Claim, subjects_of
 from cognition.testing import FakeOpenAI, Reply, Usage, temporary_home
+from tests.acceptance.spending import spend
 from tests.command_line import run, run_process
+from tests.older_budgets import grow_old
 from tests.tiny_cross_encoder import write_cross_encoder
 
 MODEL = "openai-chat:gpt-5-mini"
 EMBEDDER = "local:all-minilm-l6-v2"
+BUDGETS = ("prices of budgets", "alerts of budgets", "money set aside")
 
 # 1000 tokens in and 100 out, at the public price of $0.25 and $2.00 a million.
 COST = Decimal("0.00045")
@@ -199,7 +206,7 @@ def test_the_doctor_finds_nothing_to_do(environment: dict[str, str]) -> None:
     findings = read(environment, "doctor")
 
     checks = {finding["check"]: finding["detail"] for finding in findings}
-    assert {"settings", "stores", "spool", "semantic layer", "local model", "provider keys"} == checks.keys()
+    assert {"settings", "stores", "spool", *BUDGETS, "semantic layer", "local model", "provider keys"} == checks.keys()
     assert all(finding["ok"] for finding in findings)
     assert "no embedder is set; set COGNITION_EMBEDDER" in checks["semantic layer"]
 
@@ -224,6 +231,31 @@ def test_the_doctor_tries_the_verifier(environment: dict[str, str], tmp_path: Pa
     assert "lacks model.onnx" in run(wanted, "doctor", code=1).stdout
 
 
+def test_the_doctor_looks_at_budgets(environment: dict[str, str], engine: sa.Engine) -> None:
+    """A budget that refuses, an alert that nobody was told of and money of a dead process; each with what to do."""
+    run(environment, "budget", "set", "--scope", "user", "--limit", "1.00", "--period", "daily")
+    spend(engine, "0.85", Attribution(user="alice"))
+    subjects = subjects_of("default", Attribution(user="bob"), MODEL)
+    claim = Claim(attempt=CallAttempt(uuid4()), subjects=subjects, estimate_usd=Decimal("0.10"), holder="gone")
+    PostgresBudgets(engine, "default").reserve(claim)
+    grow_old(engine, timedelta(hours=2))
+
+    done = run(environment | {"COGNITION_MODEL": "openai:unheard-of"}, "doctor", code=1)
+
+    prices, alerts, held = (next(line for line in done.stdout.splitlines() if check in line) for check in BUDGETS)
+    assert prices.startswith(
+        "fix  prices of budgets: nobody knows the price of openai:unheard-of, so that user:*:daily"
+    )
+    assert alerts.startswith(
+        "fix  alerts of budgets: 1 alert is over an hour old, the oldest of the daily budget of user"
+    )
+    assert held.startswith("fix  money set aside: $0.10 of 1 call is set aside by processes that ended")
+
+    run(environment, "budget", "ack", str(read(environment, "budget", "alerts")[0]["alert_id"]))
+    run(environment, "budget", "close")
+    assert {True} == {one["ok"] for one in read(environment, "doctor")}
+
+
 def test_the_doctor_finds_a_misspelt_variable(environment: dict[str, str]) -> None:
     """One line says what to do; everything else is checked nevertheless."""
     done = run(environment | {"COGNITION_REDDIS_URL": "redis://localhost"}, "doctor", code=1)
@@ -233,6 +265,7 @@ def test_the_doctor_finds_a_misspelt_variable(environment: dict[str, str]) -> No
         "settings": "fix",
         "stores": "ok",
         "spool": "ok",
+        **dict.fromkeys(BUDGETS, "ok"),
         "semantic layer": "ok",
         "local model": "ok",
         "provider keys": "ok",

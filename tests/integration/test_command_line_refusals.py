@@ -153,9 +153,16 @@ def test_an_unknown_dimension_is_named(environment: dict[str, str]) -> None:
     assert said.startswith("A report cannot be grouped by 'colour'; use some of workflow, ")
 
 
+def test_a_missing_model_is_said_as_it_is_typed(environment: dict[str, str]) -> None:
+    """The engine's sentence, with the option in place of the parameter."""
+    said = refusal(environment, "cache", "explain", "Is it open?")
+
+    assert "No model is named; pass --model provider:model or set COGNITION_MODEL." == said
+
+
 def test_invalidating_nothing_in_particular_is_refused(environment: dict[str, str]) -> None:
     """Not everything is dropped because an option was forgotten."""
-    assert refusal(environment, "cache", "invalidate").startswith("Say what to invalidate: a namespace, ")
+    assert refusal(environment, "cache", "invalidate").startswith("Say what to invalidate, with --namespace, ")
 
 
 @pytest.mark.parametrize(

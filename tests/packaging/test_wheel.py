@@ -3,9 +3,6 @@
 import json
 import os
 import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
@@ -22,36 +19,11 @@ PACKAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel with the installed build backend, so without a network."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel in a new environment that borrows our dependencies but not our source.
-
-    A folder named by a .pth file is searched like any other, but the .pth files in it are not read: the editable
-    install of this repository, which is one, stays invisible.
-    """
-    folder = tmp_path_factory.mktemp("fresh")
-    venv.EnvBuilder(symlinks=True).create(folder)
-    site_packages = Path(sysconfig.get_path("purelib", scheme="venv", vars={"base": str(folder)}))
-    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    interpreter = folder / "bin" / "python"
-    command = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", str(interpreter)]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
-    return interpreter
-
-
-def run(python: Path, program: str) -> str:
+def run(wheel_python: Path, program: str) -> str:
     """Run a program in the new environment, away from the repository, and return what it printed."""
-    done = subprocess.run([python, "-I", "-c", program], cwd=python.parent, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [wheel_python, "-I", "-c", program], cwd=wheel_python.parent, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -71,11 +43,11 @@ def test_the_wheel_holds_every_file_of_the_four_packages_and_no_other(wheel: Pat
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_package_is_imported_from_the_wheel(python: Path, package: str) -> None:
+def test_the_package_is_imported_from_the_wheel(wheel_python: Path, package: str) -> None:
     """Every package can be imported where only the wheel is installed."""
-    place = run(python, f"import {package}; print({package}.__file__)")
+    place = run(wheel_python, f"import {package}; print({package}.__file__)")
 
-    assert Path(place).is_relative_to(python.parent.parent)
+    assert Path(place).is_relative_to(wheel_python.parent.parent)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -85,23 +57,23 @@ def test_the_package_says_that_it_is_typed(wheel: Path, package: str) -> None:
         assert f"{package}/py.typed" in archive.namelist()
 
 
-def test_prefect_finds_the_blocks(python: Path) -> None:
+def test_prefect_finds_the_blocks(wheel_python: Path) -> None:
     """Prefect loads the collection by its entry point, which registers the block types."""
     program = "from prefect.plugins import load_prefect_collections; print(*load_prefect_collections())"
 
-    assert "cognition" in run(python, program).split()
+    assert "cognition" in run(wheel_python, program).split()
 
 
-def test_the_command_line_is_installed(python: Path) -> None:
+def test_the_command_line_is_installed(wheel_python: Path) -> None:
     """The script `cognition` starts and explains itself."""
-    script = python.with_name("cognition")
+    script = wheel_python.with_name("cognition")
 
-    done = subprocess.run([script, "--help"], cwd=python.parent, check=True, capture_output=True, text=True)
+    done = subprocess.run([script, "--help"], cwd=wheel_python.parent, check=True, capture_output=True, text=True)
 
     assert "demo" in done.stdout
 
 
-def test_the_schema_revisions_are_found(python: Path) -> None:
+def test_the_schema_revisions_are_found(wheel_python: Path) -> None:
     """Alembic finds its scripts in the installed package, by the name the engine gives it."""
     program = (
         "from alembic.config import Config; from alembic.script import ScriptDirectory; config = Config();"
@@ -109,10 +81,10 @@ def test_the_schema_revisions_are_found(python: Path) -> None:
         " print(*ScriptDirectory.from_config(config).get_heads())"
     )
 
-    assert 1 == len(run(python, program).split())
+    assert 1 == len(run(wheel_python, program).split())
 
 
-def test_prefect_finds_the_entry_point(python: Path) -> None:
+def test_prefect_finds_the_entry_point(wheel_python: Path) -> None:
     """It stands in the metadata of the wheel, which names the package that is installed."""
     program = (
         "from importlib.metadata import entry_points;"
@@ -120,14 +92,22 @@ def test_prefect_finds_the_entry_point(python: Path) -> None:
         " print(found.dist.name, found.value)"
     )
 
-    assert "prefect-cognition cognition_blocks" == run(python, program)
+    assert "prefect-cognition cognition_blocks" == run(wheel_python, program)
 
 
 @pytest.mark.slow
-def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
+def test_the_demo_runs_from_the_wheel(wheel_python: Path, tmp_path: Path) -> None:
     """With servers and a schema of its own: programs, revisions, SQL and Lua come from installed packages alone."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COGNITION_", "PYTHON"))}
-    command = [python.with_name("cognition"), "demo", "--model", "openai-chat:gpt-5-mini", "--count", "1", "--json"]
+    command = [
+        wheel_python.with_name("cognition"),
+        "demo",
+        "--model",
+        "openai-chat:gpt-5-mini",
+        "--count",
+        "1",
+        "--json",
+    ]
     with FakeOpenAI() as provider, temporary_home() as home:
         own = {
             "COGNITION_HOME": str(home),

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from cognition.adapters.memory.budget_books import ZERO, CounterBook
 from cognition.adapters.memory.budgets import MemoryBudgets
 from cognition.adapters.memory.ledger import MemoryLedger
-from cognition.domain.adjustment import Adjustment, AdjustmentKind, ClosedPeriod, CounterName, Drift, Mandate
+from cognition.domain.adjustment import Adjustment, AdjustmentKind, ClosedPeriod, CounterName, Drift, Lapsed, Mandate
 from cognition.domain.budget import EVERYONE, Budget, Scope
 from cognition.domain.budget_alert import Alert, AlertState
 from cognition.domain.forecast import HourlySpend
@@ -168,6 +168,17 @@ class MemoryBudgetAdmin:
                 and one.period.end + self._books.budgets[name.budget_id].length <= now
             ]
             return [self._close(one, now) for one in due[:limit]]
+
+    def lapsed(self, age: timedelta) -> Lapsed:
+        """Return what is still set aside though its lease ended so long ago."""
+        with self._books.lock:
+            until = self._books.clock() - age
+            held = [
+                max(one.estimate for one in shares)
+                for shares in self._books.reservations.values()
+                if any(one.state == "held" and one.lease_until <= until for one in shares)
+            ]
+            return Lapsed(len(held), sum(held, ZERO))
 
     def reconcile(self, repair: Mandate | None) -> list[Drift]:
         """Return the counters that differ from what explains them, as found; repair them when somebody says so."""

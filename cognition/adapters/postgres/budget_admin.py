@@ -18,7 +18,7 @@ from cognition.adapters.postgres import budget_admin_statements as sql
 from cognition.adapters.postgres.batch import storable
 from cognition.adapters.postgres.budget_rows import standing_of
 from cognition.adapters.postgres.connection import fetch, transaction
-from cognition.domain.adjustment import Adjustment, ClosedPeriod, CounterName, Drift, Mandate
+from cognition.domain.adjustment import Adjustment, ClosedPeriod, CounterName, Drift, Lapsed, Mandate
 from cognition.domain.budget import Scope
 from cognition.domain.budget_alert import Alert, AlertState
 from cognition.domain.forecast import HourlySpend
@@ -100,6 +100,11 @@ class PostgresBudgetAdmin:
             if len(rows) < size:
                 break
         return closed
+
+    def lapsed(self, age: timedelta) -> Lapsed:
+        """Return what is still set aside though its lease ended so long ago."""
+        ((calls, usd),) = self._fetch(sql.LAPSED, age=age)
+        return Lapsed(calls, usd)
 
     def reconcile(self, repair: Mandate | None) -> list[Drift]:
         """Return the counters that differ from what explains them, as found; repair them when somebody says so."""

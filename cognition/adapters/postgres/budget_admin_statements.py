@@ -122,4 +122,14 @@ MARK = f"UPDATE budget_alerts SET delivered_at = clock_timestamp() WHERE {_this}
 
 CLOSE = f"SELECT {_columns(ClosedPeriod)} FROM budget_close_v1(%(tenant)s, %(most)s)"  # noqa: S608  see above
 RECONCILE = f"SELECT {_columns(Drift)} FROM budget_reconcile_v1(%(tenant)s, %(actor)s, %(reason)s)"  # noqa: S608  see above
+# An attempt has a row in every budget that applied to it.
+LAPSED = """
+SELECT count(*), coalesce(sum(a.usd), 0)
+FROM (
+    SELECT max(r.estimate_usd) AS usd
+    FROM budget_reservations AS r
+    WHERE r.tenant = %(tenant)s AND r.state = 'held' AND r.lease_until <= clock_timestamp() - %(age)s
+    GROUP BY r.call_key, r.attempt
+) AS a
+"""
 PURGE = "SELECT budget_purge_v1(%(tenant)s, %(age)s, %(most)s)"

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from cognition.domain.adjustment import CounterName, Mandate
+from cognition.domain.adjustment import CounterName, Lapsed, Mandate
 from cognition.domain.attribution import Attribution
 from cognition.domain.budget import Scope
 from cognition.domain.budget_alert import ALERT_STATES
@@ -94,6 +94,18 @@ class BudgetUpkeepContract:
         assert "late" == spender.settle(attempt, "0.30").shares[0].outcome
         assert amounts("0", "0") == spender.figures()
         assert [] == admin.close_periods(10)
+
+    def test_what_dead_calls_hold_is_told(self, spender: Spender, admin: BudgetAdminStore, later: Later) -> None:
+        """Once for each call, whatever number of budgets it is in; when it was given back, there is nothing to tell."""
+        spender.put()
+        spender.put(scope="team", subject="support", limit_usd="10")
+        spender.hold_shortly("0.80")
+        later(timedelta(hours=2))
+        assert [Lapsed(1, Decimal("0.8")), Lapsed(0, Decimal(0))] == [
+            admin.lapsed(timedelta(hours=hours)) for hours in (1, 3)
+        ]
+        spender.store.expire()
+        assert Lapsed(0, Decimal(0)) == admin.lapsed(timedelta(hours=1))
 
     def test_a_bucket_is_closed_when_it_has_left_the_window(
         self, spender: Spender, admin: BudgetAdminStore, later: Later
