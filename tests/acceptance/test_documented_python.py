@@ -73,9 +73,11 @@ assert isinstance(asyncio.run(asks()), Triage)
     Around(
         "answers = llm.complete_many(prompts)",
         before=SUPPORT + "from pydantic_ai import Agent",
+        # `run_sync` would leave its loop to the garbage collector.
         after="""
+import asyncio
 assert len(answers) == 2
-assert agent.run_sync("What is a circuit breaker?").output == answer.text
+assert asyncio.run(agent.run("What is a circuit breaker?")).output == answer.text
 """,
     ),
     Around(

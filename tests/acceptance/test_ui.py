@@ -153,6 +153,16 @@ def test_the_costs(window: Browser) -> None:
     window.screenshot("costs")
 
 
+def test_the_budgets(window: Browser) -> None:
+    """Each with what is left and when it is used up; the one that is nearly spent is drawn first."""
+    open_artifact(window, "cognition-budgets")
+    for words in ("daily budget of workflow untamed-loop", "weekly budget of team support", "$0.012"):
+        assert words in window.text
+    assert [True] == window.pictures()
+    assert "|" not in window.text
+    window.screenshot("budgets")
+
+
 def test_a_table_for_drilling_down(window: Browser) -> None:
     """Its columns have heads and its rows figures."""
     open_artifact(window, "cognition-costs-by-user")

@@ -18,8 +18,9 @@ from pydantic import BaseModel, SecretStr
 
 from cognition.errors import BudgetExceeded
 from cognition.testing import FakeOpenAI, Reply, Usage
-from cognition_blocks import CachedLLM, CognitionStore, LLMBudget, attribute, emit_alert, llm_task
+from cognition_blocks import CachedLLM, CognitionStore, LLMBudget, attribute, llm_task
 from cognition_flows.automations import set_up_automations
+from cognition_flows.budgets import reset_budgets
 from cognition_flows.deploying import deploy
 from cognition_flows.reports import report_costs, report_hit_rate
 from cognition_flows.upkeep import maintain_store
@@ -100,6 +101,8 @@ def save_blocks(provider: FakeOpenAI) -> CachedLLM:
     budget = LLMBudget(subject="untamed-loop", limit_usd="0.10", period="daily", on_hard="block", store=kept)
     budget.save("no-runaways", overwrite=True)
     budget.apply()
+    LLMBudget(scope="user", limit_usd="5.00", period="monthly", store=kept).apply()
+    LLMBudget(scope="team", subject="support", limit_usd="20.00", period="weekly", store=kept).apply()
     return llm
 
 
@@ -134,7 +137,7 @@ def main() -> None:
                 spread_over_a_month(os.environ["SEED_DATABASE_URL"])
         untamed_loop()
         llm.engine.ledger.flush()
-        llm.engine.budgets.deliver(emit_alert)
+        reset_budgets("Europe/Berlin", llm="support")
         report_costs(llm="support")
         report_hit_rate(llm="support")
         maintain_store(llm="support")
