@@ -19,7 +19,7 @@ from typing_extensions import Unpack
 from cognition import CachePolicy, Completion
 from cognition.domain.cache_policy import CacheMode
 from cognition.domain.completion import Prompt, check_prompt
-from cognition.errors import ConfigurationError
+from cognition.errors import BudgetExceeded, CallNotPermitted, ConfigurationError
 from cognition.runtime import CallOptions
 from cognition_blocks.llm_reference import LLM, resolve
 from cognition_blocks.retries import retry_condition
@@ -99,17 +99,29 @@ def _arrived(function: str, llm: LLM | str | None, returns: Returns, call: dict[
     return PromptTask(function=function, llm=llm, returns=returns, call=call)
 
 
+# Expected ends of a task, whose sentences say everything. Prefect logs the traceback of each task that fails, of which
+# the engine's seventy lines are nobody's business here; a mapped task is refused many times at once. A Failed state in
+# place of the error would be logged in one line, but a task that is called would return it, as if that were the answer.
+_REFUSALS = (BudgetExceeded, CallNotPermitted)
+
+
 def answer(task: PromptTask, prompt: object) -> Any:
     """Ask the task's LLM."""
     prompt = task.prompt_of(prompt)
-    return task.result_of(resolve(task.llm).complete(prompt, **task.call))
+    try:
+        return task.result_of(resolve(task.llm).complete(prompt, **task.call))
+    except _REFUSALS as error:
+        raise error.with_traceback(None) from error.__cause__
 
 
 async def answer_async(task: PromptTask, prompt: object) -> Any:
     """Ask the task's LLM without blocking the event loop."""
     prompt = task.prompt_of(prompt)
     llm = await asyncio.to_thread(resolve, task.llm)
-    return task.result_of(await llm.acomplete(prompt, **task.call))
+    try:
+        return task.result_of(await llm.acomplete(prompt, **task.call))
+    except _REFUSALS as error:
+        raise error.with_traceback(None) from error.__cause__
 
 
 class LLMTaskDecorator(Protocol):

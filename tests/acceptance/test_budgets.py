@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 
 from cognition.adapters.postgres.budgets import PostgresBudgets
 from cognition.domain.budget import Budget
+from cognition.errors import BudgetExceeded
 from cognition.testing import FakeOpenAI, Fault, Reply, Usage
 from cognition_blocks import CachedLLM, llm_task
 
@@ -71,3 +73,39 @@ def test_a_run_never_spends_more_than_its_cap(
     (standing,) = budgets.look({"flow_run": run})
     assert (line.cost_usd, 0) == (standing.used_usd, standing.reserved_usd)
     assert provider.count == len(answered) + 2
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_log_of_refused_tasks_is_short(
+    is_async: bool,  # noqa: FBT001  a case
+    llm: CachedLLM,
+    budgets: PostgresBudgets,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of each its sentence and where Prefect called it, not the way through the engine; the error is the same."""
+    budgets.put(Budget.per_run("0.000000001"), "test")
+
+    def ask(topic: str) -> str:
+        return f"What is {topic}?"
+
+    async def ask_async(topic: str) -> str:
+        return ask(topic)
+
+    task: Any = llm_task(llm=llm, settings={"max_tokens": MAX_TOKENS})(ask_async if is_async else ask)
+
+    @flow
+    def refused() -> list[Any]:
+        futures = task.map(["one", "two", "three"])
+        futures.wait()
+        return [future.result(raise_on_failure=False) for future in futures]
+
+    errors = refused()
+
+    assert [BudgetExceeded] * 3 == [type(error) for error in errors]
+    records = [record for record in caplog.records if record.exc_info]
+    logged = [logging.Formatter().format(record) for record in records]
+    assert 3 == len(logged)
+    for text in logged:
+        assert "this call may cost $0.04" in text.splitlines()[-1]
+        assert "cognition_blocks/task.py" in text
+        assert "cognition/services" not in text
