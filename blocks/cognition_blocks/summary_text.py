@@ -111,7 +111,8 @@ def _table(groups: str, lines: Sequence[ReportLine]) -> Iterator[str]:
     for line in lines:
         names = " | ".join(_cell(value or "-") for value in line.group.values())
         money = f"{dollars(line.cost_usd)} | {dollars(line.saved_usd)}"
-        yield f"| {names} | {line.calls} | {money} | {line.median_latency_ms:,.1f} ms | {line.slowest_ms:,.1f} ms |"
+        median = "-" if line.median_latency_ms is None else f"{line.median_latency_ms:,.1f} ms"
+        yield f"| {names} | {line.calls} | {money} | {median} | {line.slowest_ms:,.1f} ms |"
 
 
 def _cell(text: str) -> str:

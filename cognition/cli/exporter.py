@@ -25,7 +25,8 @@ _PORT = 9464  # where OpenTelemetry's exporters listen as well
 def exporter(host: Host = _LOOPBACK, port: Port = _PORT, once: Once = False, json_output: AsJson = False) -> None:
     """Serve metrics for Prometheus until it is stopped; one exporter for each database and tenant is enough.
 
-    They cover all processes and all flow runs: they are read from PostgreSQL whenever somebody scrapes.
+    They cover all processes and all flow runs: they are read from PostgreSQL whenever somebody scrapes. Only the spool,
+    where costs wait while PostgreSQL is away, is this machine's.
     """
     with Cognition.open() as engine:
         collector = collector_of(engine.measure, engine.settings.tenant)
@@ -41,7 +42,7 @@ def exporter(host: Host = _LOOPBACK, port: Port = _PORT, once: Once = False, jso
 
 
 def _stop_signal() -> Event:
-    """Return what is set when somebody stops this process, so that a scrape under way is answered first."""
+    """Return what is set when somebody stops this process, which then closes its engine."""
     stopped = Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

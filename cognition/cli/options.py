@@ -64,7 +64,9 @@ def _with_options(sentence: str, names: Mapping[str, str]) -> str:
         # subject='nightly', length=timedelta(hours=24), above=0.0
         given = rf"\b{name}=(?:'([^']*)'|timedelta\(hours=(\d+)\)|(-?\d+(?:\.\d+)?))"
         sentence = re.sub(given, lambda found, option=option: f"{option} {found[1] or found[2] or found[3]}", sentence)
-        # A name of one word is that word everywhere else.
+        # A name of one word is that word everywhere else; what stands in quotes was typed.
         mention = rf"\b{name}\b" if "_" in name else rf"^{name}(?= is )"
-        sentence = re.sub(mention, option, sentence)
+        said = re.split(r"('[^']*')", sentence)
+        said[::2] = [re.sub(mention, option, part) for part in said[::2]]
+        sentence = "".join(said)
     return sentence

@@ -42,6 +42,9 @@ def changed(before: Budget, named: Mapping[str, Any]) -> Budget:
         for value, (policy, word) in _ONLY_WITH.items()
         if value not in named and named.get(policy, word) != word
     }
+    after = {"on_soft": before.on_soft, "on_hard": before.on_hard, **named}
+    if "downgrade_to" not in named and "downgrade" not in {after["on_soft"], after["on_hard"]}:
+        gone["downgrade_to"] = None
     return replace(before, active=True, **gone, **named)
 
 

@@ -204,7 +204,7 @@ class ReportLine:
         cost_usd: Sum of known costs.
         saved_usd: Sum of known savings.
         unpriced: Attempts whose price is unknown and therefore missing in `cost_usd`.
-        median_latency_ms: Median of how long they took.
+        median_latency_ms: Median of how long they took, as far as rows are still kept; None where none are.
         slowest_ms: The longest of them.
     """
 
@@ -217,7 +217,7 @@ class ReportLine:
     cost_usd: Decimal
     saved_usd: Decimal
     unpriced: int
-    median_latency_ms: float
+    median_latency_ms: float | None
     slowest_ms: float
 
 

@@ -1,4 +1,4 @@
-"""What monitoring sees of a store at one moment: totals that only grow, and how budgets, breakers and spool stand."""
+"""What monitoring sees of a store: totals that only grow, and how budgets, breakers and spool stand."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ class BudgetAdminStore(Protocol):
     def standings(self, limit: int) -> list[Standing]:
         """Return how every counter of the active budgets stands, the latest used ones first.
 
-        A budget of one subject is listed even when nothing was spent; one of everyone with those who spent.
+        A budget of one subject is listed even when nothing was spent; one of everyone with those who spent. Where that
+        is more than the limit, the latest of each budget come before the earlier ones of others.
         """
         ...
 

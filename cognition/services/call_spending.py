@@ -9,7 +9,7 @@ from cognition.domain.entry import Address
 from cognition.domain.ledger import call_key_of
 from cognition.domain.reservation import CallAttempt
 from cognition.domain.routing import Route, Target, chain_of
-from cognition.errors import BudgetExceeded
+from cognition.errors import BudgetExceeded, PriceUnknown
 from cognition.events import Downgraded, Emit, WaitingForBudget
 from cognition.services.spending import Downgrade, Hold, Spending
 
@@ -58,6 +58,9 @@ class CallSpending:
             )
         except Downgrade as cheaper:
             self._numbers -= not cheaper.claimed
+            raise
+        except PriceUnknown:
+            self._numbers -= 1  # nothing was set aside under it
             raise
         except BudgetExceeded as error:
             self._numbers -= 1  # nothing was set aside under it

@@ -1,4 +1,4 @@
-"""Reads what monitoring sees, at one moment."""
+"""Reads what monitoring sees, one thing after the other."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def measure(parts: MeasuringParts) -> Measured:
 
 
 def _ordered(served: Sequence[ServedTotal]) -> list[ServedTotal]:
-    """Return what was used most first: of very many models only so many are told apart."""
+    """Return what was used most first: of very many models those are told apart."""
     return sorted(served, key=lambda one: (-(one.hits + one.misses), one.layer, one.model))

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel, Field
 
 from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth
+from cognition.errors import CacheUnavailable
 from cognition.services.markdown import table
 from cognition_flows.budgets import purge_reservations
 from cognition_flows.pictures import bars
@@ -144,7 +145,13 @@ def look_at_tables(llm: str | None) -> tuple[Sequence[TableHealth], Sequence[str
     """Return what the tables take, and what a person should do about them."""
     maintenance = engine_of(llm).maintenance
     tables = maintenance.tables()
-    return tables, maintenance.advice(tables, maintenance.vector_index())
+    try:
+        index = maintenance.vector_index()
+    except CacheUnavailable as error:
+        # An embedder that is away tells not how long its vectors are; the tables can be looked at all the same.
+        get_run_logger().warning("How vectors are searched stays unknown: %s", error)
+        index = None
+    return tables, maintenance.advice(tables, index)
 
 
 def _repaired(repair: bool) -> str:  # noqa: FBT001  a private function of one argument

@@ -17,7 +17,7 @@ from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
 from cognition.adapters.postgres.tables import llm_semantic_cache
 from cognition.domain.entry import Selection
 from cognition.domain.semantic import Label, Question, Vector, hash_of
-from cognition.errors import ConfigurationError
+from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.questions import EMBEDDER, a_pair, a_question, a_vector, an_answer_to
 from cognition.testing.contracts.samples import LIFE, NOON
@@ -209,14 +209,54 @@ def test_common_lengths_have_an_index_from_the_start(maintenance: SemanticMainte
 def test_too_little_memory_is_explained(
     engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
 ) -> None:
-    """The sentence says what the server needs and how to give it; nothing half built is left behind."""
+    """The sentence says what the server needs and how to give it; the index that was there is the only one."""
     _bulk(engine, store)
+    kept = maintenance.build_ivfflat(SHORT, lists=2)
     with connected(engine) as connection:
         connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET maintenance_work_mem = '1MB'")
     engine.dispose()
     with pytest.raises(ConfigurationError, match=r"memory required is \d+ MB.*maintenance_work_mem"):
         maintenance.build_ivfflat(SHORT, lists=200)
-    assert not any("ivfflat" in name for name in maintenance.sizes().index_bytes)
+    assert [kept] == [name for name in maintenance.sizes().index_bytes if "ivfflat" in name]
+    assert 2 == maintenance.vector_index(SHORT).lists
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_builds_at_the_same_time_leave_an_index(
+    engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
+) -> None:
+    """Whoever comes second is told so, or loses to the first; the index that was there is lost to nobody."""
+    _bulk(engine, store)
+    maintenance.build_ivfflat(SHORT, lists=1)
+
+    def build(lists: int) -> bool:
+        try:
+            maintenance.build_ivfflat(SHORT, lists=lists)
+        except (ConfigurationError, CacheUnavailable):
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        built = dict(zip((2, 3, 4), pool.map(build, (2, 3, 4)), strict=True))
+    assert maintenance.vector_index(SHORT).lists in {1, *(lists for lists, done in built.items() if done)}
+    assert maintenance.build_ivfflat(SHORT, lists=5)
+    assert 5 == maintenance.vector_index(SHORT).lists
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_a_killed_build_is_cleared_away(
+    engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
+) -> None:
+    """What it left would be written to and never read; a finished one counts as ours until the next build."""
+    _bulk(engine, store)
+    name = maintenance.build_ivfflat(SHORT, lists=2)
+    with connected(engine) as connection:
+        connection.exec_driver_sql(f"ALTER INDEX {name} RENAME TO {name}_new")
+        assert 2 == maintenance.vector_index(SHORT).lists
+        unfinished = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %(name)s::regclass"
+        connection.exec_driver_sql(unfinished, {"name": f"{name}_new"})
+    maintenance.build_ivfflat(SHORT, lists=3)
+    assert [name] == [one for one in maintenance.sizes().index_bytes if "ivfflat" in one]
 
 
 def test_old_vectors_and_pairs_are_purged(

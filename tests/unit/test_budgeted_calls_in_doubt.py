@@ -105,6 +105,8 @@ def test_the_next_model_is_asked_where_a_price_is_unknown(rig: Rig) -> None:
     rig.script.then(costing(4))
 
     assert CHEAPER == ask(rig, model=UNPRICED, fallbacks=[CHEAPER]).model
+    # Reports count a call where its first attempt is.
+    assert [1] == [row.attempt for row in rig.rows]
 
 
 @pytest.mark.parametrize("rule", ["closed", "open"])

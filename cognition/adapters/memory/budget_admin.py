@@ -38,17 +38,19 @@ class MemoryBudgetAdmin:
         self._ledger = ledger
 
     def standings(self, limit: int) -> list[Standing]:
-        """Return how every counter of the active budgets stands, the latest used ones first."""
+        """Return how counters of the active budgets stand, the latest used ones first."""
         with self._books.lock:
             self._books.expire()
-            found = [
-                (budget, self._books.counter_of(budget, subject))
-                for _, budget in sorted(self._books.budgets.items())
-                if budget.active
-                for subject in sorted(self._subjects(budget))
-            ]
-            found.sort(key=lambda pair: pair[1].touched_at or _NEVER, reverse=True)
-            return [self._books.standing(*pair) for pair in found[:limit]]
+            found: list[tuple[int, Budget, CounterBook]] = []
+            for _, budget in sorted(self._books.budgets.items()):
+                if budget.active:
+                    counters = [self._books.counter_of(budget, subject) for subject in sorted(self._subjects(budget))]
+                    counters.sort(key=_last_use, reverse=True)
+                    found.extend((place, budget, counter) for place, counter in enumerate(counters))
+            found.sort(key=lambda one: _last_use(one[2]), reverse=True)
+            told = sorted(found, key=lambda one: one[0])[:limit]
+            told.sort(key=lambda one: _last_use(one[2]), reverse=True)
+            return [self._books.standing(budget, counter) for _, budget, counter in told]
 
     def spend_by_hour(self, scope: Scope, subject: str, since: datetime) -> list[HourlySpend]:
         """Return what the ledger says one subject spent, hour by hour, oldest first."""
@@ -341,3 +343,7 @@ class MemoryBudgetAdmin:
 
 def _ended(alert: Alert, now: datetime) -> Alert:
     return replace(alert, state="resolved", resolved_at=now)
+
+
+def _last_use(counter: CounterBook) -> datetime:
+    return counter.touched_at or _NEVER

@@ -17,13 +17,17 @@ def _columns(kind: type, prefix: str = "") -> str:
 
 # -- how they stand ---------------------------------------------------------------------------------------------------
 
+# Counters of users and runs may be without end: of each budget the latest ones come before the earlier ones of others.
 STANDINGS = f"""
 SELECT {", ".join(f"s.{name}" for name in SHARE_COLUMNS)}
 FROM (
     SELECT b AS budget, k.subject, k.used_at
     FROM user_budgets AS b
     CROSS JOIN LATERAL (
-        SELECT n.subject, max(n.used_at) AS used_at
+        SELECT
+            n.subject,
+            max(n.used_at) AS used_at,
+            row_number() OVER (ORDER BY max(n.used_at) DESC NULLS LAST, n.subject) AS place
         FROM (
             SELECT c.subject, c.updated_at AS used_at FROM budget_periods AS c
             WHERE c.tenant = b.tenant AND c.budget_id = b.budget_id
@@ -34,7 +38,7 @@ FROM (
         GROUP BY n.subject
     ) AS k
     WHERE b.tenant = %(tenant)s AND b.active
-    ORDER BY k.used_at DESC NULLS LAST, b.budget_id, k.subject
+    ORDER BY k.place, k.used_at DESC NULLS LAST, b.budget_id
     LIMIT %(most)s
 ) AS x
 CROSS JOIN LATERAL budget_standing_v1(x.budget, x.subject, clock_timestamp()) AS s

@@ -57,8 +57,8 @@ SELECT count(*) FROM old
 VECTOR_INDEX = """
 SELECT
     (SELECT count(*) FROM llm_semantic_cache WHERE dimensions = %(dimensions)s),
-    max(c.relname) FILTER (WHERE c.relname <> %(name)s),
-    max(coalesce(o.option_value, '100')::integer) FILTER (WHERE c.relname = %(name)s)
+    max(c.relname) FILTER (WHERE c.relname <> ALL (%(names)s)),
+    max(coalesce(o.option_value, '100')::integer) FILTER (WHERE c.relname = ANY (%(names)s))
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_am AS a ON a.oid = c.relam
@@ -70,24 +70,43 @@ WHERE i.indrelid = 'llm_semantic_cache'::regclass AND i.indisvalid AND a.amname 
 """
 
 
-def create_ivfflat(dimensions: int, lists: int) -> tuple[str, str]:
-    """Return the name of an IVFFlat index and the statement that builds it."""
-    name = ivfflat(dimensions)
-    return name, (
-        f"CREATE INDEX CONCURRENTLY {name} ON llm_semantic_cache"
+IS_BUILDING = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_progress_create_index
+    -- Other roles' work is shown without its table.
+    WHERE datname = current_database() AND coalesce(relid, 0) IN (0, 'llm_semantic_cache'::regclass)
+)
+"""
+
+
+def create_ivfflat(dimensions: int, lists: int) -> str:
+    """Return the statement that builds an IVFFlat index under the name of a new one."""
+    return (
+        f"CREATE INDEX CONCURRENTLY {new_ivfflat(dimensions)} ON llm_semantic_cache"
         f" USING ivfflat ((embedding::halfvec({dimensions})) halfvec_cosine_ops) WITH (lists = {lists})"
         f" WHERE dimensions = {dimensions}"
     )
 
 
-def drop_ivfflat(dimensions: int) -> str:
-    """Return the statement that drops an IVFFlat index."""
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {ivfflat(dimensions)}"
+def drop(name: str) -> str:
+    """Return the statement that drops an index while others read and write."""
+    return f"DROP INDEX CONCURRENTLY IF EXISTS {name}"
+
+
+def take_over(dimensions: int) -> str:
+    """Return the statements that put a new IVFFlat index in the place of the old one."""
+    name = ivfflat(dimensions)
+    return f"DROP INDEX IF EXISTS {name}; ALTER INDEX {new_ivfflat(dimensions)} RENAME TO {name}"
 
 
 def ivfflat(dimensions: int) -> str:
     """Return the name of our IVFFlat index."""
     return f"ix_llm_semantic_cache_ivfflat_{dimensions}"
+
+
+def new_ivfflat(dimensions: int) -> str:
+    """Return the name of our IVFFlat index until it is finished."""
+    return f"{ivfflat(dimensions)}_new"
 
 
 # -- purging and sizes ------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ _tokens = ", ".join(f"sum({name})" for name in _TOKENS)
 _grown = ", ".join(f"{name} = held.{name} + excluded.{name}" for name in _SUMS)
 
 # A row that a reservation still belongs to is left: budgets are proven by their reservations and what these cost by the
-# ledger, until the reservations are purged. Rows that somebody uses, such as another run of this, are left as well.
+# ledger, until the reservations are purged. A call whose later attempts are younger waits for them, to be counted once.
+# Rows that somebody uses, such as another run of this, are left as well.
 ROLL_UP = f"""
 WITH old AS MATERIALIZED (
     SELECT l.tenant, l.call_key, l.attempt
@@ -28,6 +29,9 @@ WITH old AS MATERIALIZED (
     WHERE l.tenant = %(tenant)s AND l.created_at < %(before)s AND NOT EXISTS (
         SELECT FROM budget_reservations AS r
         WHERE r.tenant = l.tenant AND r.call_key = l.call_key AND r.attempt = l.attempt
+    ) AND NOT EXISTS (
+        SELECT FROM llm_cost_tracking AS y
+        WHERE y.tenant = l.tenant AND y.call_key = l.call_key AND y.created_at >= %(before)s
     )
     ORDER BY l.created_at
     LIMIT %(size)s

@@ -15,6 +15,7 @@ from psycopg2.errors import ProgramLimitExceeded
 from cognition.adapters.postgres.connection import connected, fetch, transaction
 from cognition.adapters.postgres.maintenance_statements import (
     FOREIGN,
+    IS_BUILDING,
     LOCK_NAMESPACES,
     MOVE,
     PURGE_PAIRS,
@@ -24,8 +25,10 @@ from cognition.adapters.postgres.maintenance_statements import (
     SIZES,
     VECTOR_INDEX,
     create_ivfflat,
-    drop_ivfflat,
+    drop,
     ivfflat,
+    new_ivfflat,
+    take_over,
 )
 from cognition.adapters.postgres.purging import in_parts
 from cognition.adapters.postgres.rows import unpack_text, vector_text
@@ -110,7 +113,7 @@ class SemanticMaintenance:
 
     def vector_index(self, dimensions: int) -> VectorIndex:
         """Return how the vectors of one length are searched; reads the whole table."""
-        asked = {"dimensions": dimensions, "name": ivfflat(dimensions)}
+        asked = {"dimensions": dimensions, "names": [ivfflat(dimensions), new_ivfflat(dimensions)]}
         with connected(self._engine) as connection:
             rows, other, lists = connection.exec_driver_sql(VECTOR_INDEX, asked).one()
         return VectorIndex(dimensions=dimensions, rows=rows, other=other, lists=lists)
@@ -120,13 +123,15 @@ class SemanticMaintenance:
 
         For bulk-loaded tables whose vectors have no HNSW index, or where building one takes too long. Its lists are
         made of the vectors that are there, so it is built after loading, and again when their number has doubled.
+        Look-ups use the old one until the new one is there; whatever ends a build leaves the old one as it was.
 
         Args:
             dimensions: Length of the vectors.
             lists: How many groups the vectors are sorted into; None for `VectorIndex.wanted_lists`.
 
         Raises:
-            ConfigurationError: There are too few vectors, or the server may not use enough memory to sort them.
+            ConfigurationError: There are too few vectors, somebody builds already, or the server may not use enough
+                memory to sort them.
             CacheUnavailable: The server does not answer, or gave the build up.
         """
         if not 1 <= dimensions <= _DIMENSIONS_MAX or not 1 <= (1 if lists is None else lists) <= _LISTS_MAX:
@@ -139,13 +144,13 @@ class SemanticMaintenance:
                 f"There are fewer than {BULK_ROWS:,} vectors of {dimensions} dimensions, too few for an IVFFlat index;"
                 " load the table first, or leave it to HNSW and exact scans."
             )
-        self.drop_ivfflat(dimensions)
-        name, statement = create_ivfflat(dimensions, present.wanted_lists if lists is None else lists)
+        if not self._drop_unfinished(dimensions):
+            raise ConfigurationError("An index is being built already; try again when it is done.")
         try:
             with connected(self._engine) as connection:
-                connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(create_ivfflat(dimensions, lists or present.wanted_lists))
         except CacheUnavailable as error:
-            self.drop_ivfflat(dimensions)  # an unfinished index would be written to, but never read
+            self._drop_unfinished(dimensions)  # it would be written to, but never read
             if isinstance(error.__cause__, ProgramLimitExceeded):
                 reason = str(error.__cause__).strip()
                 raise ConfigurationError(
@@ -153,12 +158,23 @@ class SemanticMaintenance:
                     " CURRENT_USER SET maintenance_work_mem, or build fewer lists."
                 ) from error
             raise
-        return name
+        with transaction(self._engine, limited=True) as connection:
+            connection.exec_driver_sql(take_over(dimensions))
+        return ivfflat(dimensions)
 
     def drop_ivfflat(self, dimensions: int) -> None:
         """Drop the IVFFlat index of vectors of one length, if there is one, while others read and write."""
         with connected(self._engine) as connection:
-            connection.exec_driver_sql(drop_ivfflat(dimensions))
+            for name in (ivfflat(dimensions), new_ivfflat(dimensions)):
+                connection.exec_driver_sql(drop(name))
+
+    def _drop_unfinished(self, dimensions: int) -> bool:
+        """Drop what a build left that was killed; return False when somebody builds an index now, which it may be."""
+        with connected(self._engine) as connection:
+            if connection.exec_driver_sql(IS_BUILDING).scalar_one():
+                return False
+            connection.exec_driver_sql(drop(new_ivfflat(dimensions)))
+        return True
 
     def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` vectors and pairs that were last used and met before a time; return how many.

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from cognition.adapters.prometheus.metrics import PREFIX, gauge, metrics_of
 from cognition.domain.measured import Measured
-from cognition.errors import CacheUnavailable, ConfigurationError
+from cognition.errors import CognitionError, ConfigurationError
 
 # Two scrapers, or one and a person, cost the store one reading.
 _KEPT_SECONDS: Final = 5.0
@@ -44,6 +44,7 @@ class MeasuredCollector(Collector):
         self._read = read
         self._build = {"version": version, "tenant": tenant}
         self._clock = clock
+        self._models: set[str] = set()
         self._lock = threading.Lock()
         self._kept: tuple[float, list[Metric]] | None = None
 
@@ -62,8 +63,8 @@ class MeasuredCollector(Collector):
     def _metrics(self) -> Iterator[Metric]:
         started, success = self._clock(), 1
         try:
-            yield from metrics_of(self._read())
-        except CacheUnavailable as error:
+            yield from metrics_of(self._read(), self._models)
+        except CognitionError as error:
             _log.warning("Nothing can be measured now: %s", error)
             success = 0
         yield InfoMetricFamily(f"{PREFIX}build", "What exports, and whose figures.", self._build)

@@ -1,8 +1,9 @@
 """The metrics: their names, their labels, and what is told where.
 
 Counters are sums over the rollups, from which nothing is deleted, so that they never run backwards. Labels come from
-small sets alone: no user, run, prompt or key is one. Of very many models the least used share the label `other`, and
-budgets beyond the same number are left out, because limits do not add up.
+small sets alone: no user, run, prompt or key is one. Of very many models those that come last share the label `other`,
+and budgets beyond the same number are left out, because limits do not add up. Calls stand under the model that was
+asked for, also when a fallback answered; the ledger tells the two apart.
 """
 
 from __future__ import annotations
@@ -32,9 +33,15 @@ Number = int | float | Decimal
 Labels = tuple[str, ...]
 
 
-def metrics_of(measured: Measured) -> Iterator[Metric]:
-    """Return what is measured as metrics."""
-    totals = _bounded(measured.served)
+def metrics_of(measured: Measured, models: set[str] | None = None) -> Iterator[Metric]:
+    """Return what is measured as metrics.
+
+    Args:
+        measured: What is measured.
+        models: Those that have a label of their own, kept by the caller: one that changed between its own and `other`
+            would let both counters jump.
+    """
+    totals = _bounded(measured.served, set() if models is None else models)
     yield from _cache([one for one in totals if one.layer is not Layer.PROVIDER])
     yield from _provider([one for one in totals if one.layer is Layer.PROVIDER])
     yield _durations(totals)
@@ -71,7 +78,7 @@ def _cache(totals: Sequence[ServedTotal]) -> Iterator[Metric]:
         CounterMetricFamily,
         "cache_lookups",
         "Look-ups in a layer, by their end.",
-        ("layer", "model", "result"),
+        ("layer", "requested_model", "result"),
         lookups,
     )
     for name, text, numbers in (
@@ -80,7 +87,7 @@ def _cache(totals: Sequence[ServedTotal]) -> Iterator[Metric]:
         ("cache_unreadable", "Stored values that could not be read.", by_layer(lambda one: one.corrupt)),
         ("cache_saved_usd", "What hits saved, in US dollars.", by_layer(lambda one: one.saved_usd)),
     ):
-        yield _family(CounterMetricFamily, name, text, ("layer", "model"), numbers)
+        yield _family(CounterMetricFamily, name, text, ("layer", "requested_model"), numbers)
 
 
 def _provider(totals: Sequence[ServedTotal]) -> Iterator[Metric]:
@@ -100,17 +107,17 @@ def _provider(totals: Sequence[ServedTotal]) -> Iterator[Metric]:
     )
     cost = _summed(((one.model,), one.cost_usd) for one in totals)
     yield _family(
-        CounterMetricFamily, "attempts", "Attempts at providers, by their end.", ("model", "result"), attempts
+        CounterMetricFamily, "attempts", "Attempts at providers, by their end.", ("requested_model", "result"), attempts
     )
-    yield _family(CounterMetricFamily, "tokens", "Tokens that providers billed.", ("model", "type"), tokens)
-    yield _family(CounterMetricFamily, "cost_usd", "What attempts cost, in US dollars.", ("model",), cost)
+    yield _family(CounterMetricFamily, "tokens", "Tokens that providers billed.", ("requested_model", "type"), tokens)
+    yield _family(CounterMetricFamily, "cost_usd", "What attempts cost, in US dollars.", ("requested_model",), cost)
 
 
 def _durations(totals: Sequence[ServedTotal]) -> Metric:
     counts = _summed(((one.layer.value, one.model), one.timed) for one in totals)
     seconds = _summed(((one.layer.value, one.model), one.seconds) for one in totals)
     family = SummaryMetricFamily(
-        f"{PREFIX}answer_duration_seconds", "How long answers and attempts took.", labels=("layer", "model")
+        f"{PREFIX}answer_duration_seconds", "How long answers and attempts took.", labels=("layer", "requested_model")
     )
     for labels, count in counts.items():
         family.add_metric(labels, cast("int", count), cast("float", seconds[labels]))
@@ -124,8 +131,9 @@ def _budgets(standings: Sequence[reservation.Standing]) -> Iterator[Metric]:
         ("budget_used_usd", "What was spent in the period, in US dollars.", [one.used_usd for one in told]),
         ("budget_reserved_usd", "What is set aside for calls under way.", [one.reserved_usd for one in told]),
     ):
-        numbers = {(one.scope, one.subject, one.period): figure for one, figure in zip(told, figures, strict=True)}
-        yield _family(GaugeMetricFamily, name, text, ("scope", "subject", "period"), numbers)
+        names = [(str(one.budget_id), one.scope, one.subject, one.period) for one in told]
+        numbers = dict(zip(names, figures, strict=True))
+        yield _family(GaugeMetricFamily, name, text, ("budget_id", "scope", "subject", "period"), numbers)
 
 
 def _breakers(standings: Sequence[breaker_standing.Standing]) -> Metric:
@@ -147,11 +155,12 @@ def _spool(spooled: Spooled) -> Iterator[Metric]:
     yield gauge("spool_limit_bytes", "Room that they may take; then calls fail with LedgerFull.", spooled.limit_bytes)
 
 
-def _bounded(totals: Sequence[ServedTotal]) -> list[ServedTotal]:
-    """Return the totals, those of the least used models under one name."""
-    names = list(dict.fromkeys(one.model for one in totals))
-    kept = set(names if len(names) <= MOST_NAMES else names[: MOST_NAMES - 1])
-    return [one if one.model in kept else replace(one, model=_OTHER) for one in totals]
+def _bounded(totals: Sequence[ServedTotal], models: set[str]) -> list[ServedTotal]:
+    """Return the totals, those of models beyond a number under one name; `models` grows by the others."""
+    for one in totals:
+        if len(models) < MOST_NAMES:
+            models.add(one.model)
+    return [one if one.model in models else replace(one, model=_OTHER) for one in totals]
 
 
 def _summed(figures: Iterable[tuple[Labels, Number]]) -> dict[Labels, Number]:

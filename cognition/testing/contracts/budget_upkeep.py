@@ -358,6 +358,18 @@ class BudgetUpkeepContract:
         assert [("user", "bob")] == [(one.scope, one.subject) for one in standings if one.scope != "flow_run"]
         assert ["run-2"] == [one.subject for one in admin.standings(1)]
 
+    def test_of_very_many_counters_each_budget_keeps_some(
+        self, spender: Spender, admin: BudgetAdminStore, later: Later
+    ) -> None:
+        """Runs come without end; what a team has spent is told all the same."""
+        spender.put(scope="team", subject="*", period="weekly")
+        spender.put(scope="flow_run", subject="*", period="lifetime")
+        spender.settle(spender.hold("0.30", subjects={"team": "support"}), "0.25")
+        for number in range(4):
+            later(timedelta(minutes=1))
+            spender.settle(spender.hold("0.10", subjects={"flow_run": f"run-{number}"}), "0.10")
+        assert ["run-3", "run-2", "support"] == [one.subject for one in admin.standings(3)]
+
 
 def _book(spender: Spender, usd: str) -> LedgerRow:
     row = _reserved(spender, a_row(usd))

@@ -28,11 +28,15 @@ BUDGET = ("--scope", "user", "--limit", "5", "--period", "daily")
         ),
         (("--period", "rolling"), "from one hour to 31 days, such as --length-hours 24."),
         (("--length-hours", "5"), "leave it out, or write --period rolling."),
+        (("--limit", "on_hard"), "--limit is 'on_hard'"),
     ],
 )
-def test_a_budget_is_refused_in_the_words_of_who_typed_it(typed: tuple[str, ...], said: str) -> None:
-    """Before anything is opened; the option is there to be typed again."""
-    assert said in refusal({}, "budget", "set", *BUDGET, *typed)
+def test_a_budget_is_refused_in_the_words_of_who_typed_it(
+    database_url: str, redis_url: str, typed: tuple[str, ...], said: str
+) -> None:
+    """The option is there to be typed again; what is named may be a part of a budget that is there."""
+    environment = {"COGNITION_DATABASE_URL": database_url, "COGNITION_REDIS_URL": redis_url}
+    assert said in refusal(environment, "budget", "set", *BUDGET, *typed)
 
 
 @pytest.mark.parametrize("amount", ["x", "-1", "NaN"])
