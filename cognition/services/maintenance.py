@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from cognition.domain.batches import in_batches
 from cognition.domain.upkeep import LEDGER_DAYS_LEAST, TableHealth, VectorIndex
 from cognition.errors import ConfigurationError
 from cognition.ports import Clock
@@ -100,7 +101,7 @@ class Maintenance:
         Raises:
             CacheUnavailable: PostgreSQL does not answer.
         """
-        return _in_batches(self._cache.purge, most)
+        return in_batches(self._cache.purge, most, _BATCH)
 
     def purge_questions(self, keep: timedelta = timedelta(days=30), most: int = MOST) -> int:
         """Delete vectors and met pairs that nobody has used for a while; return how many. Verdicts stay.
@@ -116,7 +117,7 @@ class Maintenance:
         if store is None:
             return 0
         before = self._parts.clock() - keep
-        return _in_batches(lambda limit: store.purge_semantic(before, limit), most)
+        return in_batches(lambda limit: store.purge_semantic(before, limit), most, _BATCH)
 
     def purge_breaker_history(self, keep: timedelta = timedelta(days=90), most: int = MOST) -> int:
         """Delete old changes of circuit breakers; return how many.
@@ -128,7 +129,7 @@ class Maintenance:
         Raises:
             CacheUnavailable: PostgreSQL does not answer.
         """
-        return _in_batches(lambda limit: self._breakers.purge(keep, limit), most)
+        return in_batches(lambda limit: self._breakers.purge(keep, limit), most, _BATCH)
 
     def roll_up_ledger(self, keep: timedelta, most: int = MOST) -> int:
         """Delete old rows of the ledger, whose sums are kept; return how many.
@@ -156,7 +157,7 @@ class Maintenance:
         if store is None:
             return 0
         before = self._parts.clock() - keep
-        return _in_batches(lambda limit: store.roll_up(before, limit), most)
+        return in_batches(lambda limit: store.roll_up(before, limit), most, _BATCH)
 
     def reembed(self, most: int = 10_000) -> ReEmbedded | None:
         """Let the present embedder find what was kept with another one; None when there is no embedder.
@@ -203,15 +204,3 @@ class Maintenance:
         now = self._parts.clock()
         advice = [*(table.advice(now) for table in tables), None if index is None else index.advice()]
         return [one for one in advice if one is not None]
-
-
-def _in_batches(purge: Callable[[int], int], most: int) -> int:
-    """Delete in batches until nothing more is found; return how many rows were deleted."""
-    purged = 0
-    while purged < most:
-        size = min(_BATCH, most - purged)
-        deleted = purge(size)
-        purged += deleted
-        if deleted < size:
-            break
-    return purged

@@ -72,7 +72,7 @@ assert isinstance(asyncio.run(asks()), Triage)
     ),
     Around(
         "answers = llm.complete_many(prompts)",
-        before=SUPPORT + "from pydantic_ai import Agent",
+        before=SUPPORT,
         # `run_sync` would leave its loop to the garbage collector.
         after="""
 import asyncio
@@ -116,7 +116,6 @@ assert (done.model, done.requested_model) == ("anthropic:claude-haiku-4-5", "ope
     ),
     Around(
         "@reschedule_on_retry_later",
-        before="from prefect import flow\nfrom cognition_blocks import reschedule_on_retry_later",
         after="nightly([])",
     ),
     Around(
@@ -129,20 +128,14 @@ with Cognition.open() as engine:
     Around(
         "engine.reports.costs()",
         before="""
-from decimal import Decimal
-from cognition import Cognition, WarmPlan
-engine = Cognition.open()
-engine.complete("What is a circuit breaker?", model="openai-chat:gpt-5-mini")
-engine.ledger.flush()
+from cognition import Cognition
+with Cognition.open() as engine:
+    engine.complete("What is a circuit breaker?", model="openai-chat:gpt-5-mini")
 """,
         after="""
-assert engine.reports.hit_rate().total.calls == 1
-engine.close()
+with Cognition.open() as engine:
+    assert engine.reports.hit_rate().total.calls == 1
 """,
-    ),
-    Around(
-        "server.script(Fault(status=503)",
-        before="from cognition_blocks import CachedLLM, CognitionStore",
     ),
     Around("def jittered(", before="from datetime import timedelta"),
 ]

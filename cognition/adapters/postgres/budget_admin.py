@@ -19,6 +19,7 @@ from cognition.adapters.postgres.batch import storable
 from cognition.adapters.postgres.budget_rows import standing_of
 from cognition.adapters.postgres.connection import fetch, transaction
 from cognition.domain.adjustment import Adjustment, ClosedPeriod, CounterName, Drift, Lapsed, Mandate
+from cognition.domain.batches import in_batches
 from cognition.domain.budget import Scope
 from cognition.domain.budget_alert import Alert, AlertState
 from cognition.domain.forecast import HourlySpend
@@ -93,12 +94,13 @@ class PostgresBudgetAdmin:
     def close_periods(self, limit: int) -> list[ClosedPeriod]:
         """Close up to `limit` periods that are over and in which nobody holds money, and resolve their alerts."""
         closed: list[ClosedPeriod] = []
-        while len(closed) < limit:
-            size = min(limit - len(closed), _ROWS)
+
+        def close(size: int) -> int:
             rows = self._fetch(sql.CLOSE, most=size)
-            closed += [_read(ClosedPeriod, row) for row in rows]
-            if len(rows) < size:
-                break
+            closed.extend(_read(ClosedPeriod, row) for row in rows)
+            return len(rows)
+
+        in_batches(close, limit, _ROWS)
         return closed
 
     def lapsed(self, age: timedelta) -> Lapsed:
@@ -116,14 +118,12 @@ class PostgresBudgetAdmin:
 
     def purge(self, older_than: timedelta, limit: int) -> int:
         """Delete up to `limit` reservations that ended so long ago; return how many."""
-        purged = 0
-        while purged < limit:
-            size = min(limit - purged, _ROWS)
+
+        def delete(size: int) -> int:
             ((deleted,),) = self._fetch(sql.PURGE, age=older_than, most=size)
-            purged += deleted
-            if deleted < size:
-                break
-        return purged
+            return deleted
+
+        return in_batches(delete, limit, _ROWS)
 
     def _adjust(self, statement: str, mandate: Mandate, **parameters: Any) -> list[Adjustment]:
         return [_read(Adjustment, row) for row in self._fetch(statement, **_signed(mandate), **parameters)]

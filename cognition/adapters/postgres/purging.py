@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connected
+from cognition.domain.batches import in_batches
 
 _ROWS = 1000  # locked at once: milliseconds for a writer that wants one of them
 
@@ -37,12 +38,9 @@ def in_parts(engine: sa.Engine, statement: sa.Delete, parameters: Mapping[str, A
     Returns:
         How many rows were deleted.
     """
-    purged = 0
-    while purged < limit:
-        size = min(limit - purged, _ROWS)
+
+    def delete(size: int) -> int:
         with connected(engine) as connection:
-            deleted = connection.execute(statement, {**parameters, "size": size}).rowcount
-        purged += deleted
-        if deleted < size:
-            break
-    return purged
+            return connection.execute(statement, {**parameters, "size": size}).rowcount
+
+    return in_batches(delete, limit, _ROWS)

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import transaction
+from cognition.domain.batches import in_batches
 
 _ROWS = 1000  # locked at once: milliseconds for a report that reads them
 
@@ -79,13 +80,10 @@ def roll_up(engine: sa.Engine, tenant: str, before: datetime, limit: int) -> int
         before: Only rows that are older.
         limit: At most so many.
     """
-    done = 0
-    while done < limit:
-        size = min(limit - done, _ROWS)
+
+    def step(size: int) -> int:
         with transaction(engine) as connection:
             parameters = {"tenant": tenant, "before": before, "size": size}
-            deleted = connection.exec_driver_sql(ROLL_UP, parameters).scalar_one()
-        done += deleted
-        if deleted < size:
-            break
-    return done
+            return connection.exec_driver_sql(ROLL_UP, parameters).scalar_one()
+
+    return in_batches(step, limit, _ROWS)
