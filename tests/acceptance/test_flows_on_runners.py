@@ -60,6 +60,8 @@ STEPS: Final[dict[str, Step]] = {
     "purge_questions": Step((30,), lambda count: count == 0),
     "purge_breaker_history": Step((90,), lambda count: count == 0),
     "reembed": Step((10,), lambda count: count == 0),
+    "build_vector_index": Step((), lambda count: count == 0, {"wanted": True}),
+    "roll_up_ledger": Step((400,), lambda count: count == 0),
     # Nobody called the provider for those 90 cents.
     "reconcile_budgets": Step((), lambda count: count == 1, {"repair": False}),
     "look_at_tables": Step((), lambda told: "llm_cost_tracking" in {one.name for one in told[0]}),
