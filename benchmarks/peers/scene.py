@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -31,27 +32,22 @@ class Lacking(Exception):
 class Worker:
     """A peer in a process of its own environment."""
 
-    def __init__(self, name: str, place: Place) -> None:
-        """Start it, and wait until it is connected.
-
-        Raises:
-            Lacking: It did not start.
-        """
+    def __init__(self, name: str, place: Place, environment: dict[str, str]) -> None:
+        """Start it; `answer` waits until it is connected."""
         self.name = name
         entry = BY_NAME[name]
         python = sys.executable if entry.environment == OURS else str(ensure(entry.environment))
-        self._errors = Path(place.folder, "errors.txt").open("wb")  # noqa: SIM115  closed with the worker
+        self._errors = Path(place.folder, f"errors-{time.time_ns()}.txt").open("wb")  # noqa: SIM115  closed with the worker
         self._process = subprocess.Popen(  # noqa: S603  our own arguments
             [python, "-m", "benchmarks.peers.worker", entry.module, name],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
         )
         self._say(asdict(place))
-        self.answer()
 
     def do(self, work: str, **options: Any) -> dict[str, Any]:
         """Give an order and wait for its result.
@@ -132,15 +128,22 @@ class Scene:
     quick: bool
 
     def worker(
-        self, name: str, *, provider_url: str | None = None, vectors: Path | None = None, beside: str | None = None
+        self,
+        name: str,
+        *,
+        provider_url: str | None = None,
+        vectors: Path | None = None,
+        beside: str | None = None,
+        prefect_url: str = "",
     ) -> Worker:
-        """Start a peer.
+        """Start a peer, which gives one answer when it is ready.
 
         Args:
             name: Of its configuration.
             provider_url: Whom it asks on a miss; None: a function in its process.
             vectors: Replaces its embedder for the texts in it.
             beside: Where it keeps files that other workers with the same value share; None: alone.
+            prefect_url: Of a Prefect server that runs already.
         """
         folder = self.folder / beside if beside else Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         folder.mkdir(exist_ok=True)
@@ -154,7 +157,7 @@ class Scene:
             provider_url=provider_url,
             vectors=str(vectors) if vectors else None,
         )
-        return Worker(name, place)
+        return Worker(name, place, {"PREFECT_API_URL": prefect_url} if prefect_url else {})
 
     @contextmanager
     def workers(
@@ -165,11 +168,14 @@ class Scene:
             started: dict[str, Worker] = {}
             failed: dict[str, str] = {}
             for name in names:
+                whom = (provider_url or {}).get(name)
+                started[name] = stack.enter_context(self.worker(name, provider_url=whom, **options))
+            for name in list(started):
                 try:
-                    whom = (provider_url or {}).get(name)
-                    started[name] = stack.enter_context(self.worker(name, provider_url=whom, **options))
+                    started[name].answer()
                 except Lacking as reason:
                     failed[name] = str(reason)
+                    del started[name]
             yield started, failed
 
 

@@ -64,6 +64,9 @@ class GPTCache(Peer):
     def put(self, prompt: str, answer: str) -> None:
         put(prompt, answer, cache_obj=self._cache)
 
+    def empty(self) -> None:
+        """A folder of one's own is empty."""
+
     def threshold(self, value: float) -> None:
         squared_distance = 2 - 2 * value
         self._cache.config.similarity_threshold = (_MOST_DISTANCE - squared_distance) / _MOST_DISTANCE

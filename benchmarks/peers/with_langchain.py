@@ -120,6 +120,9 @@ class LangChainSemantic(_LangChain):
         for prompt in prompts:
             self.put(prompt, answer_of(prompt))
 
+    def empty(self) -> None:
+        self.cache.clear()
+
     def threshold(self, value: float) -> None:
         self.cache.cache.set_threshold(1 - value)
 

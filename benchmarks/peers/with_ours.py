@@ -18,6 +18,7 @@ from cognition.domain.entry import Address
 from cognition.domain.fingerprint import address_of
 
 _BATCH = 1000
+_MOST_TOKENS = 1000  # a budget sets aside what an answer can cost at most
 
 
 class InstantAnswers:
@@ -59,6 +60,7 @@ class Ours(Peer):
                 "tenant": f"{type(self).__name__}-{tenant}",
                 "embedder": self.embedder,
                 "semantic": self._policy,
+                "max_tokens": _MOST_TOKENS,
             }
             provider = None if self.place.provider_url else InstantAnswers()
             self._engines[tenant] = Cognition.open(Settings.model_validate(values), provider=provider)

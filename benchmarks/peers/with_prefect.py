@@ -9,7 +9,13 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import INPUTS
-from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH, PREFECT_LOGGING_LEVEL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 from typing_extensions import override
@@ -30,6 +36,7 @@ class PrefectInputs(Peer):
         settings: dict[Any, Any] = {
             PREFECT_LOCAL_STORAGE_PATH: Path(place.folder, "results"),
             PREFECT_LOGGING_LEVEL: "CRITICAL",
+            PREFECT_SERVER_ANALYTICS_ENABLED: False,
         }
         self._stack.enter_context(temporary_settings(settings))
         if not PREFECT_API_URL.value():

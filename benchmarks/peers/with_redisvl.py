@@ -45,6 +45,9 @@ class RedisVL(Peer):
     def put(self, prompt: str, answer: str) -> None:
         self._cache.store(prompt=prompt, response=answer)
 
+    def empty(self) -> None:
+        self._cache.clear()
+
     def threshold(self, value: float) -> None:
         self._cache.set_threshold(1 - value)
 

@@ -93,6 +93,12 @@ def near_hits(peer: Peer, *, prompts: Sequence[str]) -> Result:
     return {"microseconds": median(times) * 1e6 if times else None, "missed": missed}
 
 
+def empty(peer: Peer) -> Result:
+    """Forget everything."""
+    peer.empty()
+    return {}
+
+
 def stream(peer: Peer, *, prompts: Sequence[str], threshold: float | None) -> Result:
     """Look each prompt up, store it on a miss, and return whose answer it got."""
     if threshold is not None:
@@ -178,11 +184,13 @@ def _asked(ask_one: Callable[[str], str | None], prompts: Sequence[str], callers
 
 
 def _check(answer: str | None, prompt: str) -> None:
-    if answer is None or prompt not in answer:
+    if answer is None:
+        raise AssertionError("does not find what was stored")
+    if prompt not in answer:
         raise AssertionError("gave the answer to another prompt")
 
 
 WORK: dict[str, Callable[..., Result]] = {
     one.__name__: one
-    for one in (fill, hits, look_ups, async_hits, misses, batch, near_hits, stream, at_once, ask, spend, memory)
+    for one in (fill, hits, look_ups, async_hits, misses, batch, near_hits, empty, stream, at_once, ask, spend, memory)
 }
