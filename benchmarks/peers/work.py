@@ -145,7 +145,7 @@ def spend(peer: Peer, *, limit_usd: float, prompts: Sequence[str], callers: int,
     def once(prompt: str) -> bool:
         time.sleep(max(0.0, begin - time.time()))
         try:
-            peer.complete(prompt)
+            peer.complete_within_budget(prompt)
         except Exception:  # noqa: BLE001  whatever a peer raises when money is out
             return False
         return True

@@ -47,7 +47,7 @@ DEFAULTS = {"gptcache": 0.6, "redisvl": 0.9, "langchain-semantic": 0.8}
 """Cosine similarity from which each answers by default: GPTCache's 0.8 of a largest squared distance of 4, RedisVL's
 distance of 0.1, LangChain's of 0.2."""
 _PAIRS = 4000
-_SWEEP = [number / 1000 for number in range(850, 990, 5)]
+_BETWEEN, _CLOSE = (0.85, 0.99), 0.005
 
 
 def measure(scene: Scene) -> dict[str, Any]:
@@ -81,19 +81,13 @@ def measure(scene: Scene) -> dict[str, Any]:
 
 
 def _equal(stream: Stream, rows: Mapping[str, Vectors], hits: int) -> float:
-    """Return the cosine threshold that answers most nearly as often."""
-
-    def away(threshold: float) -> int:
-        return abs(len([hit for hit in play(stream, rows, by_cosine(threshold)) if hit]) - hits)
-
-    return min(_SWEEP[::4], key=away) if len(stream.questions) < _PAIRS else _searched(away)
-
-
-def _searched(away: Any) -> float:
-    """Look coarsely first, then finely: one play of the stream takes seconds."""
-    coarse = min(_SWEEP[::6], key=away)
-    near = [value for value in _SWEEP if abs(value - coarse) <= 0.025]  # noqa: PLR2004  less than one coarse step
-    return min(near[::2], key=away)
+    """Return the cosine threshold that answers most nearly as often, by halving: one play takes seconds."""
+    low, high = _BETWEEN
+    while high - low > _CLOSE:
+        middle = (low + high) / 2
+        found = len([hit for hit in play(stream, rows, by_cosine(middle)) if hit])
+        low, high = (middle, high) if found > hits else (low, middle)
+    return round((low + high) / 2, 3)
 
 
 def _played(

@@ -54,6 +54,14 @@ DIFFERENCES = {
     "two models": (Caller(model=MODEL), Caller(model="gpt-5")),
     "two system prompts": (Caller(system="You advise tenants."), Caller(system="You advise landlords.")),
 }
+# So far apart that none is near another, for the caches that look for neighbours.
+_CROWDED = (
+    "Who wrote the oldest surviving novel?",
+    "How is the boiling point of water measured?",
+    "Which train leaves for Lisbon at noon?",
+    "Why do cats purr?",
+    "May I return shoes without the receipt?",
+)
 # So far apart that none is near another.
 _ASKED_BY_BOTH = {
     "two tenants": "When does the annual report appear?",
@@ -62,8 +70,8 @@ _ASKED_BY_BOTH = {
 }
 _SLOW_ANSWER = Reply(text="An answer.", delay_seconds=1.0)
 _LIMIT_USD, _OFFERED = 0.10, 160
-_DEAR = Usage(input_tokens=1000, output_tokens=1000)
-_CALL_USD = 0.00225  # what genai-prices and LiteLLM both say of gpt-5-mini: 0.25 and 2 dollars a million tokens
+_DEAR = Usage(input_tokens=20, output_tokens=1000)
+_CALL_USD = 0.002005  # what genai-prices and LiteLLM both say of gpt-5-mini: 0.25 and 2 dollars a million tokens
 _READY_SECONDS = 1.0
 
 
@@ -111,7 +119,7 @@ def _crowd(name: str, crew: Sequence[Worker], provider: FakeOpenAI, rounds: int)
         provider.reset()
         begin = time.time() + _READY_SECONDS
         for worker in crew:
-            worker.order("at_once", prompt=f"What is said of {name} in {turn}?", callers=CALLERS, begin=begin)
+            worker.order("at_once", prompt=f"{_CROWDED[turn]} ({name})", callers=CALLERS, begin=begin)
         errors += [found["error"] for worker in crew if "error" in (found := worker.answer())]
         calls.append(provider.count)
     return {"calls": calls, "errors": errors}
@@ -124,9 +132,9 @@ def _leaks(worker: Worker, provider: FakeOpenAI) -> dict[str, bool]:
         prompt = _ASKED_BY_BOTH[title]
         provider.reset()
         worker.do("ask", prompt=prompt, caller=asdict(first))
+        before = provider.count
         worker.do("ask", prompt=prompt, caller=asdict(second))
-        # Where not even the first one reached the provider, he got the answer to something else.
-        found[title] = provider.count <= 1
+        found[title] = provider.count == before
     return found
 
 

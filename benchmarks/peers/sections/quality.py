@@ -14,9 +14,9 @@ what else is asked. The hard stream holds {questions:,} Quora questions, both me
 which a peer answers as often as we do (cosine {best:.3f})."""
 _JUDGED = """\
 Quora's labels are noisy, so 640 nearest-neighbour pairs of such a stream were judged by two annotators: would the
-stored answer do for what was asked? Doubtful pairs are left out of the precision, and wrong under *strict*. The
-weights of our score were fitted on these same pairs; `python -m benchmarks.semantic_quality` prints what
-cross-validation leaves."""
+stored answer do for what was asked? No pair is below a cosine of 0.80, so that a threshold below it does no better
+here than 0.80. Doubtful pairs are left out of the precision, and wrong under *strict*. The weights of our score
+were fitted on these same pairs; `python -m benchmarks.semantic_quality` prints what cross-validation leaves."""
 _CHECKLIST = """\
 CheckList's minimal pairs, accepted of those seen. Pairs that mean something different should never be accepted."""
 

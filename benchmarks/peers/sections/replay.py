@@ -16,10 +16,11 @@ hour and played in {seconds_played:.0f} s) and ask a provider that takes 1.8 s, 
 {same:.0%} of them repeat an earlier question word by word, {near:.0%} ask one in other words (Quora's duplicates), the
 rest is new (banking77)."""
 _DECIDES = """\
-What decides: **how much of the traffic repeats**. The hit rate follows it, and cost follows the hit rate. The 95th
-percentile is another matter: while more than 5 % of calls are misses, the call at the 95th percentile is a miss and
-takes what the provider takes. A P95 of 85 % less is true for traffic whose hit rate is above 95 %, and false below,
-whatever the cache; the median falls as soon as half of the calls are hits."""
+What decides: **how much of the traffic repeats word by word**. The hit rate follows it, and cost follows the hit rate;
+of questions in other words, L3 answers the few of whose answer it can be sure. The 95th percentile is another matter:
+while more than 5 % of calls are misses, the call at the 95th percentile is a miss and takes what the provider takes, so
+that only waiting for one's turn can be saved. A P95 of 85 % less needs a hit rate above 95 %, whatever the cache; the
+median falls as soon as half of the calls are hits."""
 
 
 def section(found: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.peers.roster import BY_NAME
@@ -18,8 +18,8 @@ one's answer. As each is documented to be set up: LiteLLM can be given a namespa
 prefix and a decorated function another argument, for whoever thinks of it in every call."""
 _SPENT = """\
 A budget of ${limit_usd:.2f}, far more calls than it can pay for, 16 threads in one process and in {processes}.
-LiteLLM's `max_budget` is a sum in the process, compared before a call and added to after it; budgets of its proxy
-were not measured. The other peers have none. Per cent of the limit that the provider was paid:"""
+LiteLLM's `BudgetManager` is used as its page shows: compare, call, add; its proxy's budgets were not measured. The
+other peers have none. Per cent of the limit that the provider was paid:"""
 
 
 def section(found: Mapping[str, Any]) -> str:
@@ -35,7 +35,7 @@ def section(found: Mapping[str, Any]) -> str:
         if told
     ]
     spent = [
-        [title_of(name.partition(" ")[0]), f"{name.rpartition(' ')[2]} process(es)", *_percent(paid)]
+        [title_of(name.partition(" ")[0]), f"processes: {name.rpartition(' ')[2]}", *_percent(paid)]
         for name, paid in found["spent"].items()
     ]
     whys = [f"- {title_of(name)} was left out: {why}" for name, why in found["reasons"].items()]
@@ -53,7 +53,12 @@ def section(found: Mapping[str, Any]) -> str:
 
 
 def _calls(counted: Mapping[str, Any]) -> list[str]:
-    return [str(spread_of(counted["calls"])), "; ".join(sorted(set(counted["errors"]))) or "none"]
+    return [str(spread_of(counted["calls"])), _error(counted["errors"])]
+
+
+def _error(errors: Sequence[str]) -> str:
+    """Name the kinds of errors: their texts are long, and have line ends."""
+    return ", ".join(sorted({error.partition(":")[0] for error in errors})) or "none"
 
 
 def _percent(paid: Mapping[str, Any] | None) -> list[str]:
