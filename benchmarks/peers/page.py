@@ -107,9 +107,10 @@ def _state(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _when(name: str, one: Mapping[str, Any]) -> str:
+    note = f" {one['note']}" if "note" in one else ""
     return (
         f"`python -m benchmarks.peers {name}`, {one['at']}, {one['seconds']:.0f} s; load before it began: "
-        f"{one['load_before']:.1f} of {os.cpu_count()} cores."
+        f"{one['load_before']:.1f} of {os.cpu_count()} cores.{note}"
     )
 
 
