@@ -19,10 +19,10 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status doctor test check fix bench screenshots lock upgrade build clean
+.PHONY: help setup demo up down status doctor test check fix bench bench-peers screenshots lock lock-peers upgrade build clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
 setup: $(STAMP) ## Create .venv (first use: some minutes and 1.4 GB; later: nothing to do)
@@ -60,6 +60,9 @@ fix: $(STAMP) ## Repair what lint and format can repair
 bench: $(STAMP) ## Print the measured figures
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(STAMP) ## Measure us beside what people would use instead, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
 screenshots: $(STAMP) ## Write the pictures of Prefect's UI in docs/images (needs Chromium)
 	@SCREENSHOTS=docs/images $(BIN)/pytest tests/acceptance/test_ui.py
 
@@ -70,6 +73,11 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(BIN)/uv ## Write the lock files after a change of dependencies, moving nothing else
 	@$(COMPILE) --all-extras --group dev --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --no-deps --group local-model --output-file $(MODEL_LOCK)
+
+lock-peers: $(STAMP) ## Write the lock files of the peers' environments with the newest versions
+	@for file in $(wildcard benchmarks/peers/locks/*.in); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	    --custom-compile-command "make lock-peers" --output-file $${file%.in}.lock $$file || exit 1; done
 
 upgrade: UPGRADE = --upgrade
 upgrade: lock ## Write the lock files with the newest versions

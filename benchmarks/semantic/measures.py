@@ -32,6 +32,7 @@ BATCH = 512
 
 Vectors = NDArray[np.float32]
 Scorer = Callable[[JudgedPair], float]
+Decider = Callable[[str, Sequence[Candidate]], Candidate | None]
 
 
 class Verifier(Protocol):
@@ -130,6 +131,27 @@ def hard_stream(
     Returns:
         For plain cosine at the same number of hits, and for us, one entry a look-up: the hit, or None.
     """
+    stream = stream_of(pairs)
+    rows = embedded(list(stream.classes), embedder)
+    deciders = {"us": by_guard(limits), "cosine >= 0.92": by_cosine(0.92), "cosine >= 0.95": by_cosine(0.95)}
+    return {name: play(stream, rows, one) for name, one in deciders.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Questions in the order in which they are asked, and the class of each text."""
+
+    questions: list[str]
+    classes: dict[str, str]
+
+    def judged(self, asked: str, cached: str, similarity: float) -> JudgedPair:
+        """Return a hit; it is right when the classes are equal."""
+        right = self.classes[cached] == self.classes[asked]
+        return JudgedPair(cached, asked, right, similarity, 1.0, len(self.questions))
+
+
+def stream_of(pairs: Sequence[LabelledPair]) -> Stream:
+    """Lay out the hard stream: both members of near-misses and of true pairs, shuffled."""
     drawn = np.random.default_rng(SEED)
     negatives = [pair for pair in pairs if not pair.duplicates and pair.class_a != pair.class_b]
     positives = [pair for pair in pairs if pair.duplicates]
@@ -139,31 +161,30 @@ def hard_stream(
     classes = {text: kind for pair in chosen for text, kind in ((pair.a, pair.class_a), (pair.b, pair.class_b))}
     members = [text for pair in chosen for text in (pair.a, pair.b)]
     order: list[int] = drawn.permutation(len(members)).tolist()
-    questions = [members[place] for place in order]
-    distinct = list(classes)
-    rows = dict(zip(distinct, _embedded(distinct, embedder), strict=True))
+    return Stream([members[place] for place in order], classes)
 
-    def answered(asked: str, near: Sequence[Candidate]) -> Candidate | None:
+
+def by_guard(limits: Limits) -> Decider:
+    """Decide as we ship."""
+
+    def decider(asked: str, near: Sequence[Candidate]) -> Candidate | None:
         chosen = decide(asked, near, limits).chosen
         return chosen.candidate if chosen else None
 
-    def plain(threshold: float) -> Callable[[str, Sequence[Candidate]], Candidate | None]:
-        return lambda _, near: near[0] if near and near[0].similarity >= threshold else None
-
-    deciders = {"us": answered, "cosine >= 0.92": plain(0.92), "cosine >= 0.95": plain(0.95)}
-    return {name: _play(questions, rows, classes, one) for name, one in deciders.items()}
+    return decider
 
 
-def _play(
-    questions: Sequence[str],
-    rows: Mapping[str, Vectors],
-    classes: Mapping[str, str],
-    decider: Callable[[str, Sequence[Candidate]], Candidate | None],
-) -> list[JudgedPair | None]:
+def by_cosine(threshold: float) -> Decider:
+    """Take the nearest from a similarity on."""
+    return lambda _, near: near[0] if near and near[0].similarity >= threshold else None
+
+
+def play(stream: Stream, rows: Mapping[str, Vectors], decider: Decider) -> list[JudgedPair | None]:
+    """Ask every question of a stream, and store it where nothing answers."""
     stored: list[str] = []
-    matrix = np.zeros((len(questions), next(iter(rows.values())).shape[0]), np.float32)
+    matrix = np.zeros((len(stream.questions), next(iter(rows.values())).shape[0]), np.float32)
     outcomes: list[JudgedPair | None] = []
-    for asked in questions:
+    for asked in stream.questions:
         similarities = matrix[: len(stored)] @ rows[asked]
         best: list[int] = np.argsort(-similarities)[:NEIGHBOURS].tolist()
         hit = decider(asked, [Candidate(stored[place], float(similarities[place])) for place in best])
@@ -172,8 +193,7 @@ def _play(
             stored.append(asked)
             outcomes.append(None)
         else:
-            right = classes[hit.text] == classes[asked]
-            outcomes.append(JudgedPair(hit.text, asked, right, hit.similarity, 1.0, len(questions)))
+            outcomes.append(stream.judged(asked, hit.text, hit.similarity))
     return outcomes
 
 
@@ -182,7 +202,7 @@ def acceptance(
 ) -> dict[tuple[str, bool], tuple[int, int]]:
     """Return for each capability, and for what must and must not match: how many there are and how many we accept."""
     texts = list({text for pair in pairs for text in (pair.cached, pair.asked)})
-    rows = dict(zip(texts, _embedded(texts, embedder), strict=True))
+    rows = embedded(texts, embedder)
     counts: dict[tuple[str, bool], tuple[int, int]] = {}
     for pair in pairs:
         candidate = Candidate(pair.cached, float(rows[pair.cached] @ rows[pair.asked]))
@@ -209,14 +229,14 @@ def microseconds(pairs: Sequence[JudgedPair]) -> dict[str, float]:
     return {name: median(values) * 1e6 for name, values in times.items()}
 
 
-def _embedded(texts: Sequence[str], embedder: Embedder) -> Vectors:
+def embedded(texts: Sequence[str], embedder: Embedder) -> dict[str, Vectors]:
     """Return a vector a text; that of a text which does not fit is zero, because the engine never compares it."""
     vectors = np.zeros((len(texts), embedder.identity.dimensions), np.float32)
     fitting = [number for number, text in enumerate(texts) if embedder.fits(text)]
     for start in range(0, len(fitting), BATCH):
         part = fitting[start : start + BATCH]
         vectors[part] = embedder.embed([texts[number] for number in part])
-    return vectors
+    return dict(zip(texts, vectors, strict=True))
 
 
 def _ordered(pairs: Sequence[JudgedPair], scorer: Scorer) -> list[JudgedPair]:
