@@ -121,9 +121,9 @@ class Peer:
         """Answer as the peer's documentation tells users to who set a budget."""
         return self.complete(prompt)
 
-    def budget(self, limit_usd: float) -> None:
+    def budget(self, limit_cents: int) -> None:
         """Let nobody spend more."""
-        del limit_usd
+        del limit_cents
         raise Unsupported("no budgets")
 
     def close(self) -> None:

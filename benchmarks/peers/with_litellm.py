@@ -65,10 +65,10 @@ class _LiteLLM(Peer):
         found = litellm.cache.get_cache(**self._request(prompt, NOBODY))
         return str(found) if found else None
 
-    def budget(self, limit_usd: float) -> None:
+    def budget(self, limit_cents: int) -> None:
         os.chdir(self.place.folder)  # it keeps a file in the working folder
         self._budgets = BudgetManager(project_name="benchmark")
-        self._budgets.create_budget(total_budget=limit_usd, user=NOBODY.tenant)
+        self._budgets.create_budget(total_budget=limit_cents / 100, user=NOBODY.tenant)
 
     def complete_within_budget(self, prompt: str) -> str:
         # As its page on budgets shows: compare, call, add. (`litellm.max_budget` stopped no call at all in 1.110.2.)

@@ -86,9 +86,9 @@ class Ours(Peer):
             self.complete_many(prompts[start : start + _BATCH])
 
     @override
-    def budget(self, limit_usd: float) -> None:
+    def budget(self, limit_cents: int) -> None:
         engine = self.engine(NOBODY.tenant)
-        limit = Decimal(str(limit_usd))
+        limit = Decimal(limit_cents) / 100
         engine.budgets.set(Budget(scope="tenant", subject=engine.settings.tenant, limit_usd=limit, period="lifetime"))
 
     @override

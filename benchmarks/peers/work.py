@@ -138,9 +138,9 @@ def ask(peer: Peer, *, prompt: str, caller: dict[str, str]) -> Result:
     return {"answer": peer.complete(prompt, Caller(**caller))}
 
 
-def spend(peer: Peer, *, limit_usd: float, prompts: Sequence[str], callers: int, begin: float) -> Result:
+def spend(peer: Peer, *, limit_cents: int, prompts: Sequence[str], callers: int, begin: float) -> Result:
     """Set a budget and ask until it is spent; every prompt is a new one."""
-    peer.budget(limit_usd)
+    peer.budget(limit_cents)
 
     def once(prompt: str) -> bool:
         time.sleep(max(0.0, begin - time.time()))

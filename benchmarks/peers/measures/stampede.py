@@ -69,7 +69,7 @@ _ASKED_BY_BOTH = {
     "two system prompts": "May the deposit be kept?",
 }
 _SLOW_ANSWER = Reply(text="An answer.", delay_seconds=1.0)
-_LIMIT_USD, _OFFERED = 0.10, 160
+_LIMIT_CENTS, _OFFERED = 10, 160
 _DEAR = Usage(input_tokens=20, output_tokens=1000)
 _CALL_USD = 0.002005  # what genai-prices and LiteLLM both say of gpt-5-mini: 0.25 and 2 dollars a million tokens
 _READY_SECONDS = 1.0
@@ -92,7 +92,7 @@ def measure(scene: Scene) -> dict[str, Any]:
             for name in BUDGETS
             for processes in (1, PROCESSES)
         }
-    sizes = {"processes": PROCESSES, "callers": CALLERS, "rounds": rounds, "limit_usd": _LIMIT_USD}
+    sizes = {"processes": PROCESSES, "callers": CALLERS, "rounds": rounds, "limit_cents": _LIMIT_CENTS}
     return sizes | {"crowd": crowd, "leaks": leaks, "spent": spent, "reasons": reasons}
 
 
@@ -146,9 +146,13 @@ def _spent(name: str, scene: Scene, provider: FakeOpenAI, processes: int) -> dic
         begin = time.time() + _READY_SECONDS
         for number, worker in enumerate(crew):
             prompts = [f"What is number {call} of {number} in {processes}?" for call in range(each)]
-            worker.order("spend", limit_usd=_LIMIT_USD, prompts=prompts, callers=16, begin=begin)
+            worker.order("spend", limit_cents=_LIMIT_CENTS, prompts=prompts, callers=16, begin=begin)
         admitted = sum(worker.answer()["admitted"] for worker in crew)
-    return {"percent": 100 * provider.count * _CALL_USD / _LIMIT_USD, "admitted": admitted, "offered": each * processes}
+    return {
+        "percent": 100 * provider.count * _CALL_USD / (_LIMIT_CENTS / 100),
+        "admitted": admitted,
+        "offered": each * processes,
+    }
 
 
 @contextmanager

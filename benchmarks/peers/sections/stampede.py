@@ -17,7 +17,7 @@ The same prompt is asked by two callers who differ in one thing. *Leaks* means t
 one's answer. As each is documented to be set up: LiteLLM can be given a namespace, RedisVL a filter, LangChain a
 prefix and a decorated function another argument, for whoever thinks of it in every call."""
 _SPENT = """\
-A budget of ${limit_usd:.2f}, far more calls than it can pay for, 16 threads in one process and in {processes}.
+A budget of {limit_cents} cents, far more calls than it can pay for, 16 threads in one process and in {processes}.
 LiteLLM's `BudgetManager` is used as its page shows: compare, call, add; its proxy's budgets were not measured. The
 other peers have none. Per cent of the limit that the provider was paid:"""
 
