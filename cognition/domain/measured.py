@@ -9,6 +9,7 @@ from decimal import Decimal
 from cognition.domain import breaker_standing, reservation
 from cognition.domain.budget_alert import AlertState
 from cognition.domain.entry import Layer
+from cognition.domain.settlement import SpoolState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +50,6 @@ class ServedTotal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spooled:
-    """What waits on this machine for PostgreSQL.
-
-    Attributes:
-        rows: How many settlements wait.
-        rejected: How many were kept aside because they can never be booked.
-        used_bytes: How much room they take.
-        limit_bytes: How much they may take.
-    """
-
-    rows: int
-    rejected: int
-    used_bytes: int
-    limit_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What monitoring sees.
 
@@ -81,4 +65,4 @@ class Measured:
     budgets: Sequence[reservation.Standing]
     breakers: Sequence[breaker_standing.Standing]
     alerts: Mapping[AlertState, int]
-    spooled: Spooled
+    spooled: SpoolState

@@ -47,3 +47,22 @@ def bookable(cost_usd: Decimal | None) -> Decimal | None:
         return None if cost_usd is None else usd("cost_usd", cost_usd)
     except ConfigurationError as error:
         raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolState:
+    """What waits, of all processes that share a place.
+
+    Attributes:
+        place: Where, for messages.
+        rows: How many settlements wait.
+        rejected: How many were kept aside because they can never be booked.
+        used_bytes: How much room they take.
+        limit_bytes: How much they may take.
+    """
+
+    place: str
+    rows: int
+    rejected: int
+    used_bytes: int
+    limit_bytes: int

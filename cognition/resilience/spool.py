@@ -6,32 +6,12 @@ A port like those of `cognition.ports`, beside that of the budgets because what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from cognition.domain.settlement import Settlement
+from cognition.domain.settlement import Settlement, SpoolState
 
 Take = Callable[[Sequence[Settlement]], bool]
 """Books settlements; returns whether they need not be kept any longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolState:
-    """What waits, of all processes that share a place.
-
-    Attributes:
-        place: Where, for messages.
-        rows: How many settlements wait.
-        rejected: How many were kept aside because they can never be booked.
-        used_bytes: How much room they take.
-        limit_bytes: How much they may take.
-    """
-
-    place: str
-    rows: int
-    rejected: int
-    used_bytes: int
-    limit_bytes: int
 
 
 class Spool(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cognition.domain.budget_alert import AlertState
-from cognition.domain.measured import Measured, ServedTotal, Spooled
+from cognition.domain.measured import Measured, ServedTotal
 from cognition.errors import ConfigurationError
 from cognition.resilience.spool import Spool
 from cognition.services.breaker_control import BreakerControl
@@ -54,7 +54,6 @@ def measure(parts: MeasuringParts) -> Measured:
     """
     if parts.totals is None:
         raise ConfigurationError("Only PostgreSQL keeps totals; set COGNITION_DATABASE_URL or leave it out.")
-    state = parts.spool.state()
     alerts = Counter(alert.state for alert in parts.budgets.alerts(limit=_MOST_ALERTS))
     return Measured(
         served=_ordered(parts.totals.served_totals(parts.tenant)),
@@ -62,9 +61,7 @@ def measure(parts: MeasuringParts) -> Measured:
         breakers=parts.breakers.list(),
         # A state that nobody is in is told as zero, so that a graph does not end where an alert did.
         alerts={one: alerts[one] for one in _UNRESOLVED},
-        spooled=Spooled(
-            rows=state.rows, rejected=state.rejected, used_bytes=state.used_bytes, limit_bytes=state.limit_bytes
-        ),
+        spooled=parts.spool.state(),
     )
 
 

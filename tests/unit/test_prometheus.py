@@ -14,8 +14,9 @@ from cognition.adapters.prometheus.metrics import MOST_NAMES
 from cognition.domain.breaker import BreakerKey, BreakerState
 from cognition.domain.breaker_standing import Standing as BreakerStanding
 from cognition.domain.entry import Layer
-from cognition.domain.measured import Measured, ServedTotal, Spooled
+from cognition.domain.measured import Measured, ServedTotal
 from cognition.domain.reservation import Standing
+from cognition.domain.settlement import SpoolState
 from cognition.errors import CacheUnavailable, ConfigurationError
 
 AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -24,7 +25,7 @@ NOTHING = Measured(
     budgets=(),
     breakers=(),
     alerts={"open": 0, "acknowledged": 0},
-    spooled=Spooled(rows=0, rejected=0, used_bytes=0, limit_bytes=1000),
+    spooled=SpoolState(place="here", rows=0, rejected=0, used_bytes=0, limit_bytes=1000),
 )
 DAILY = Standing(
     budget_id=UUID(int=1),

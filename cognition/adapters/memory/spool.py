@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cognition.adapters.spool.lines import line_of, settlement_of
-from cognition.domain.settlement import Settlement
+from cognition.domain.settlement import Settlement, SpoolState
 from cognition.errors import CacheUnavailable, LedgerFull
-from cognition.resilience.spool import SpoolState, Take
+from cognition.resilience.spool import Take
 
 _PLENTY = 256_000_000
 _FOR_NEW_ATTEMPTS = 7 / 8

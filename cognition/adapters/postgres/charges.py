@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connected
-from cognition.adapters.postgres.history import NO_LONGER_KEPT, OLD_SUMS, Span, added_up, is_attempt, is_call
+from cognition.adapters.postgres.history import NO_LONGER_KEPT, OLD_SUMS, ROW_SUMS, Span, added_up, is_call
 from cognition.adapters.postgres.tables import llm_cost_history, llm_cost_tracking
 from cognition.domain.charges import MEASURES, Charge, ChargedTo, ChargeQuery, Charges, Sums
 
@@ -30,12 +30,7 @@ _begins = is_call & (_row.attempt <= 1)
 _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
     "calls": sa.func.count().filter(_begins),
     "hits": sa.func.count().filter(_row.cache_hit),
-    "attempts": sa.func.count().filter(is_attempt),
-    "input_tokens": sa.func.sum(_row.prompt_tokens).filter(is_attempt),
-    "output_tokens": sa.func.sum(_row.completion_tokens).filter(is_attempt),
-    "cost_usd": sa.func.sum(_row.cost_usd),
-    "saved_usd": sa.func.sum(_row.saved_usd),
-    "unpriced": sa.func.count().filter(is_attempt & _row.cost_usd.is_(None)),
+    **ROW_SUMS,
 }
 
 _old = llm_cost_history.c

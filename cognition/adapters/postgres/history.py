@@ -18,7 +18,17 @@ NO_LONGER_KEPT: Final = sa.literal_column("'(no longer kept)'", sa.Text)
 
 # An adjustment corrects a sum; it is neither a call nor an attempt.
 is_call: Final = _row.status != "adjustment"
-is_attempt: Final = is_call & ~_row.cache_hit
+_is_attempt = is_call & ~_row.cache_hit
+
+ROW_SUMS: Final[Mapping[str, sa.ColumnElement[Any]]] = {
+    "attempts": sa.func.count().filter(_is_attempt),
+    "input_tokens": sa.func.sum(_row.prompt_tokens).filter(_is_attempt),
+    "output_tokens": sa.func.sum(_row.completion_tokens).filter(_is_attempt),
+    "cost_usd": sa.func.sum(_row.cost_usd),
+    "saved_usd": sa.func.sum(_row.saved_usd),
+    "unpriced": sa.func.count().filter(_is_attempt & _row.cost_usd.is_(None)),
+}
+"""What rows come to, by the names that reports give it; calls and hits each report counts in its own way."""
 
 _was_attempt = _old.status.not_in(["adjustment", "cache_hit"])
 OLD_SUMS: Final[Mapping[str, sa.ColumnElement[Any]]] = {

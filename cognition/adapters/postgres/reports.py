@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connected
-from cognition.adapters.postgres.history import NO_LONGER_KEPT, OLD_SUMS, Span, added_up, is_attempt, is_call
+from cognition.adapters.postgres.history import NO_LONGER_KEPT, OLD_SUMS, ROW_SUMS, Span, added_up, is_call
 from cognition.adapters.postgres.tables import llm_cache_stats, llm_cost_history, llm_cost_tracking
 from cognition.domain.entry import Layer
 from cognition.domain.ledger import BookedCall, Dimension, LayerStats, ReportLine, ReportQuery
@@ -56,12 +56,7 @@ _median = sa.func.percentile_cont(0.5).within_group(_row.latency_ms).filter(is_c
 _SUMS: Mapping[str, sa.ColumnElement[Any]] = {
     "calls": sa.func.count(_row.call_key.distinct()).filter(is_call),
     "hits": sa.func.count(_row.call_key.distinct()).filter(_row.cache_hit),
-    "attempts": sa.func.count().filter(is_attempt),
-    "input_tokens": sa.func.sum(_row.prompt_tokens).filter(is_attempt),
-    "output_tokens": sa.func.sum(_row.completion_tokens).filter(is_attempt),
-    "cost_usd": sa.func.sum(_row.cost_usd),
-    "saved_usd": sa.func.sum(_row.saved_usd),
-    "unpriced": sa.func.count().filter(is_attempt & _row.cost_usd.is_(None)),
+    **ROW_SUMS,
     "median_latency_ms": _median,
     "slowest_ms": sa.func.max(_row.latency_ms).filter(is_call),
 }

@@ -19,7 +19,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from cognition.domain import breaker_standing, reservation
 from cognition.domain.breaker import BreakerState
 from cognition.domain.entry import Layer
-from cognition.domain.measured import Measured, ServedTotal, Spooled
+from cognition.domain.measured import Measured, ServedTotal
+from cognition.domain.settlement import SpoolState
 
 PREFIX: Final = "cognition_"
 MOST_NAMES: Final = 100
@@ -126,12 +127,12 @@ def _durations(totals: Sequence[ServedTotal]) -> Metric:
 
 def _budgets(standings: Sequence[reservation.Standing]) -> Iterator[Metric]:
     told = [one for one in standings if one.scope in _SCOPES][:MOST_NAMES]
+    names = [(str(one.budget_id), one.scope, one.subject, one.period) for one in told]
     for name, text, figures in (
         ("budget_limit_usd", "What may be spent in the period, in US dollars.", [one.total_usd for one in told]),
         ("budget_used_usd", "What was spent in the period, in US dollars.", [one.used_usd for one in told]),
         ("budget_reserved_usd", "What is set aside for calls under way.", [one.reserved_usd for one in told]),
     ):
-        names = [(str(one.budget_id), one.scope, one.subject, one.period) for one in told]
         numbers = dict(zip(names, figures, strict=True))
         yield _family(GaugeMetricFamily, name, text, ("budget_id", "scope", "subject", "period"), numbers)
 
@@ -148,7 +149,7 @@ def _breakers(standings: Sequence[breaker_standing.Standing]) -> Metric:
     )
 
 
-def _spool(spooled: Spooled) -> Iterator[Metric]:
+def _spool(spooled: SpoolState) -> Iterator[Metric]:
     yield gauge("spool_rows", "Costs that wait on this machine for PostgreSQL.", spooled.rows)
     yield gauge("spool_rejected_rows", "Costs kept aside here because they can never be booked.", spooled.rejected)
     yield gauge("spool_bytes", "Room that waiting costs take on this machine.", spooled.used_bytes)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from cognition.adapters.spool.journal import SUFFIX, Journal, append_to, sync_folder, taken
 from cognition.adapters.spool.lines import line_of, settlement_of
-from cognition.domain.settlement import Settlement
+from cognition.domain.settlement import Settlement, SpoolState
 from cognition.errors import CacheUnavailable, LedgerFull
-from cognition.resilience.spool import SpoolState, Take
+from cognition.resilience.spool import Take
 
 _log = logging.getLogger(__name__)
 
