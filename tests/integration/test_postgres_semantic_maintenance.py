@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from cognition.adapters.postgres.connection import connected, fetch, transaction
 from cognition.adapters.postgres.invalidation import raising
+from cognition.adapters.postgres.maintenance_statements import IS_BUILDING
 from cognition.adapters.postgres.pairs import PostgresPairs
 from cognition.adapters.postgres.semantic_entries import PostgresSemanticEntries
 from cognition.adapters.postgres.semantic_maintenance import SemanticMaintenance
@@ -21,6 +22,7 @@ from cognition.errors import CacheUnavailable, ConfigurationError
 from cognition.testing.clock import FakeClock
 from cognition.testing.contracts.questions import EMBEDDER, a_pair, a_question, a_vector, an_answer_to
 from cognition.testing.contracts.samples import LIFE, NOON
+from tests.integration.engine.stage import wait_until
 
 NEW = "local:better@2/8/unit"
 PATIENCE = 0.3  # seconds in which something that is not blocked would long have happened
@@ -241,6 +243,23 @@ def test_builds_at_the_same_time_leave_an_index(
     assert maintenance.vector_index(SHORT).lists in {1, *(lists for lists, done in built.items() if done)}
     assert maintenance.build_ivfflat(SHORT, lists=5)
     assert 5 == maintenance.vector_index(SHORT).lists
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_nobody_touches_a_build_under_way(
+    engine: sa.Engine, store: PostgresSemanticEntries, maintenance: SemanticMaintenance
+) -> None:
+    """It waits for a writer that is not done; whoever comes meanwhile is told so, and it ends as if nobody had come."""
+    _bulk(engine, store)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(engine) as writer:
+            writer.exec_driver_sql("UPDATE llm_semantic_cache SET access_count = access_count + 1")
+            building = pool.submit(maintenance.build_ivfflat, SHORT, 2)
+            wait_until(lambda: [(True,)] == fetch(engine, IS_BUILDING, {}))
+            with pytest.raises(ConfigurationError, match="being built already"):
+                maintenance.build_ivfflat(SHORT, lists=3)
+        assert building.result() in maintenance.sizes().index_bytes
+    assert 2 == maintenance.vector_index(SHORT).lists
 
 
 @pytest.mark.usefixtures("few_are_many")
